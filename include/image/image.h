@@ -1,0 +1,47 @@
+/* image.h: what a firmware file says of itself. A file is recognised by its first bytes, then checked whole:
+ * a file that claims to be an image and is broken is refused, a file that claims nothing is opaque.
+ * Every length in the file is hostile. Pure: reads through one function, holds no file.
+ *
+ * ESP images: ESP-IDF "App Image Format" (esp_image_header_t, esp_app_desc_t, checksum, appended SHA-256). */
+#ifndef OTAD_IMAGE_IMAGE_H
+#define OTAD_IMAGE_IMAGE_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum image_kind { IMAGE_OPAQUE, IMAGE_ESP, IMAGE_KINDS };
+
+struct image_info {
+    enum image_kind kind;
+    char version[33];   /* "" when the image tells none */
+    char project[33];
+    char chip[16];      /* "esp32c3"; "" when it has none */
+    char idf_version[33];
+    uint32_t secure_version;
+    bool placeholder;   /* version is a build system's own and tells nothing of this program */
+    bool hash_appended; /* and checked */
+};
+
+const char *image_kind_name(enum image_kind kind);
+
+/* Reads up to len bytes at offset; returns bytes read, 0 at the end, -1 on failure (errno). */
+struct image_source {
+    int64_t (*read)(void *arg, uint64_t offset, void *buf, size_t len);
+    void *arg;
+    uint64_t size;
+};
+
+/* ERR_INVALID, with what was wrong and where, for a broken image. */
+int image_inspect(const struct image_source *source, struct image_info *out, struct err *e);
+
+/* True for a chip name this build knows ("esp32", "esp32s3" ...). */
+bool image_chip_known(const char *chip);
+
+/* image/esp.c */
+bool esp_image_matches(const unsigned char *head, size_t len);
+int esp_image_inspect(const struct image_source *source, struct image_info *out, struct err *e);
+
+#endif

@@ -1,0 +1,188 @@
+#include "base/str.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool str_copy(char *out, size_t size, const char *text)
+{
+    size_t n = text ? strlen(text) : 0;
+    if (n >= size) {
+        out[0] = '\0';
+        return false;
+    }
+    memcpy(out, text ? text : "", n + 1);
+    return true;
+}
+
+static bool is_alnum(unsigned char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool str_is_name(const char *text, size_t size)
+{
+    size_t n = strlen(text);
+    if (n == 0 || n >= size || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
+        return false;
+    for (const char *p = text; *p; p++)
+        if (!is_alnum((unsigned char)*p) && !strchr("_.:@-", *p))
+            return false;
+    return true;
+}
+
+/* Length of the UTF-8 sequence at p (RFC 3629: shortest form, no surrogates), 0 when there is none. */
+static size_t utf8_length(const unsigned char *p)
+{
+    if (p[0] < 0x80)
+        return 1;
+    size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+    if (p[0] < 0xc2 || p[0] > 0xf4)
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
+        (p[0] == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return n;
+}
+
+bool str_is_text(const char *text, size_t size)
+{
+    size_t total = strlen(text);
+    if (total == 0 || total >= size)
+        return false;
+    for (const unsigned char *p = (const unsigned char *)text; *p;) {
+        size_t n = utf8_length(p);
+        if (n == 0 || *p < 0x20 || *p == 0x7f)
+            return false;
+        p += n;
+    }
+    return true;
+}
+
+bool str_to_uint(const char *text, uint64_t max, uint64_t *value)
+{
+    uint64_t v = 0;
+    if (!*text)
+        return false;
+    for (const char *p = text; *p; p++) {
+        if (*p < '0' || *p > '9')
+            return false;
+        uint64_t digit = (uint64_t)(*p - '0');
+        if (v > max / 10 || v * 10 > max - digit)
+            return false;
+        v = v * 10 + digit;
+    }
+    *value = v;
+    return true;
+}
+
+void hex_format(const void *bytes, size_t len, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    const unsigned char *b = bytes;
+    for (size_t i = 0; i < len; i++) {
+        out[2 * i] = digits[b[i] >> 4];
+        out[2 * i + 1] = digits[b[i] & 15];
+    }
+    out[2 * len] = '\0';
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+bool hex_parse(const char *text, void *bytes, size_t len)
+{
+    unsigned char *b = bytes;
+    if (strlen(text) != 2 * len)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        int hi = hex_digit(text[2 * i]), lo = hex_digit(text[2 * i + 1]);
+        if (hi < 0 || lo < 0)
+            return false;
+        b[i] = (unsigned char)(hi << 4 | lo);
+    }
+    return true;
+}
+
+static const char standard[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char url_safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+static void base64_write(const void *bytes, size_t len, const char *alphabet, bool pad, char *out)
+{
+    const unsigned char *b = bytes;
+    for (size_t i = 0; i < len; i += 3) {
+        size_t left = len - i;
+        unsigned v = (unsigned)b[i] << 16 | (left > 1 ? (unsigned)b[i + 1] << 8 : 0) | (left > 2 ? b[i + 2] : 0);
+        *out++ = alphabet[v >> 18];
+        *out++ = alphabet[v >> 12 & 63];
+        if (left > 1)
+            *out++ = alphabet[v >> 6 & 63];
+        else if (pad)
+            *out++ = '=';
+        if (left > 2)
+            *out++ = alphabet[v & 63];
+        else if (pad)
+            *out++ = '=';
+    }
+    *out = '\0';
+}
+
+void base64_format(const void *bytes, size_t len, char *out)
+{
+    base64_write(bytes, len, standard, true, out);
+}
+
+void base64url_format(const void *bytes, size_t len, char *out)
+{
+    base64_write(bytes, len, url_safe, false, out);
+}
+
+int base64_parse(const char *text, void *bytes, size_t size)
+{
+    unsigned char *out = bytes;
+    size_t len = strlen(text), n = 0;
+    if (len % 4)
+        return -1;
+    size_t pads = len && text[len - 1] == '=' ? 1 + (text[len - 2] == '=') : 0;
+    for (size_t i = 0; i < len; i += 4) {
+        unsigned v = 0;
+        for (size_t k = 0; k < 4; k++) {
+            const char *at = i + k < len - pads ? strchr(standard, text[i + k]) : standard;
+            if (!at || !text[i + k])
+                return -1;
+            v = v << 6 | (unsigned)(at - standard);
+        }
+        size_t bytes_here = i + 4 == len ? 3 - pads : 3;
+        if (n + bytes_here > size)
+            return -1;
+        for (size_t k = 0; k < bytes_here; k++)
+            out[n++] = (unsigned char)(v >> (16 - 8 * k));
+    }
+    return (int)n;
+}
+
+bool url_encode(const char *text, char *out, size_t size)
+{
+    size_t n = 0;
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        bool plain = is_alnum(*p) || strchr("-._~", *p);
+        if (n + (plain ? 1 : 3) >= size)
+            return false;
+        if (plain)
+            out[n++] = (char)*p;
+        else
+            n += (size_t)snprintf(out + n, size - n, "%%%02X", *p);
+    }
+    out[n] = '\0';
+    return true;
+}
