@@ -20,7 +20,7 @@ CREATE TABLE product (
 ) STRICT;
 
 CREATE TABLE device (
-    id                INTEGER PRIMARY KEY,
+    id                INTEGER PRIMARY KEY AUTOINCREMENT,   -- executions outlive their device: never used twice
     product_id        INTEGER NOT NULL REFERENCES product (id),
     name              TEXT    NOT NULL,
     secret            BLOB,                                -- sealed, purpose "device", owner = product/name
@@ -30,6 +30,14 @@ CREATE TABLE device (
     last_seen_at_ms   INTEGER NOT NULL DEFAULT 0,
     revision          INTEGER NOT NULL DEFAULT 1,
     UNIQUE (product_id, name)
+) STRICT;
+
+-- The names of devices that were deleted, for the executions that still tell of them.
+CREATE TABLE device_gone (
+    id                INTEGER PRIMARY KEY,                 -- what device.id was
+    product_id        INTEGER NOT NULL REFERENCES product (id),
+    name              TEXT    NOT NULL,
+    gone_at_ms        INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE device_tag (
@@ -113,7 +121,7 @@ CREATE TABLE wave_count (
 CREATE TABLE execution (
     id                INTEGER PRIMARY KEY AUTOINCREMENT,   -- the id that devices echo
     campaign_id       INTEGER NOT NULL REFERENCES campaign (id),
-    device_id         INTEGER NOT NULL REFERENCES device (id),
+    device_id         INTEGER NOT NULL,                    -- of device, or of device_gone
     wave              INTEGER NOT NULL DEFAULT 0,
     state             INTEGER NOT NULL,
     percent           INTEGER NOT NULL DEFAULT 0,

@@ -1,0 +1,36 @@
+/* http.h: the HTTP side's front door, for main. */
+#ifndef OTAD_HTTP_HTTP_H
+#define OTAD_HTTP_HTTP_H
+
+#include "base/seal.h"
+#include "base/sign.h"
+#include "config/settings.h"
+#include "image/blob.h"
+#include "rollout/rollout.h"
+#include "store/db.h"
+
+/* What handlers may use; constant while the server runs, owned by main. */
+struct http_env {
+    const struct settings *settings;
+    struct store *store;
+    struct blobs *blobs;
+    struct rollout *rollout;
+    const struct seal *seal;
+    const struct signing_key *signing_key;
+    unsigned char token_key[32];
+    char ca_path[FILE_PATH_SIZE];
+    char cert_path[FILE_PATH_SIZE], key_path[FILE_PATH_SIZE];
+    int64_t started_at_ms;
+    void (*wake)(void); /* tells main that a campaign may have something to do now; may be NULL */
+};
+
+struct http;
+
+/* Listens on https_port, http_port (when not 0) and <data_dir>/otad.sock (0600). */
+int http_start(const struct http_env *env, struct http **out, struct err *e);
+/* Swaps in the certificate and key now on disk for new connections; the old ones stay when the new are bad. */
+int http_reload_certificate(struct http *h, struct err *e);
+/* Refuses new connections, lets running requests go on for at most drain_ms, then ends. */
+void http_stop(struct http *h, int64_t drain_ms);
+
+#endif

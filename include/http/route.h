@@ -1,0 +1,45 @@
+/* route.h: every route in one table (http/route_table.c), from which matching, 404, 405 with Allow, roles, body limits and
+ * the comparison with docs/openapi.yaml come. */
+#ifndef OTAD_HTTP_ROUTE_H
+#define OTAD_HTTP_ROUTE_H
+
+#include "http/request.h"
+
+enum route_flags {
+    ROUTE_WRITES = 1,  /* the handler runs on the writer */
+    ROUTE_CREATES = 2, /* a POST that creates: Idempotency-Key is remembered */
+    ROUTE_RAW = 4,     /* the body is not JSON: request.raw */
+    ROUTE_UPLOAD = 8,  /* the body is a file that streams to disk: request.upload */
+    ROUTE_DEVICE = 16, /* for devices (Basic), and for operators of the route's role too */
+    ROUTE_FILE = 32,   /* GET and HEAD of a file: proofs of http/file */
+};
+
+struct route {
+    const char *method;   /* GET also answers HEAD */
+    const char *path;     /* "/api/v1/devices/{product}/{name}" */
+    enum role role;       /* ROLE_NONE: no token needed */
+    size_t body_max_bytes; /* 0: takes no body */
+    unsigned flags;
+    handler_fn *handler;
+};
+
+extern const struct route route_table[];
+extern const size_t route_count;
+
+/* Finds the row and fills arg. ERR_NOT_FOUND, or ERR_METHOD with the allowed methods in allow ("GET, HEAD, POST"). */
+int route_find(const char *method, const char *path, const struct route **out, char arg[PATH_ARGS_MAX][257],
+               char allow[64], struct err *e);
+
+/* One file each, http/api_<thing>.c. */
+handler_fn api_product_create, api_product_list, api_product_get, api_product_patch, api_product_delete;
+handler_fn api_device_create, api_device_list, api_device_get, api_device_patch, api_device_delete, api_device_import,
+    api_device_timeline, api_device_executions;
+handler_fn api_firmware_put, api_firmware_list, api_firmware_get, api_firmware_delete, api_firmware_file;
+handler_fn api_campaign_create, api_campaign_list, api_campaign_get, api_campaign_patch, api_campaign_start,
+    api_campaign_pause, api_campaign_resume, api_campaign_cancel, api_campaign_executions, api_execution_get;
+handler_fn api_token_create, api_token_list, api_token_delete;
+handler_fn api_status, api_health, api_signing_key, api_ca;
+handler_fn api_self_offer, api_self_report; /* a device about itself */
+handler_fn api_file;                        /* /firmware/{name} */
+
+#endif

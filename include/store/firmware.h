@@ -1,0 +1,45 @@
+/* firmware.h: rows of firmware. A row never changes; its bytes live in image/blob under sha256. */
+#ifndef OTAD_STORE_FIRMWARE_H
+#define OTAD_STORE_FIRMWARE_H
+
+#include "base/digest.h"
+#include "base/sign.h"
+#include "base/str.h"
+#include "store/db.h"
+
+#define FILENAME_SIZE 129
+
+struct firmware {
+    int64_t id;
+    int64_t product_id;
+    char product[PRODUCT_SIZE];
+    char module[MODULE_SIZE];
+    char version[VERSION_SIZE];
+    char delta_from[VERSION_SIZE]; /* "" full */
+    char filename[FILENAME_SIZE];
+    uint64_t size;
+    struct digests digests;
+    char signature[SIGNATURE_TEXT_SIZE];
+    char image[8]; /* "esp", "" opaque */
+    char image_version[33];
+    char image_project[33];
+    char image_chip[16];
+    int64_t created_at_ms;
+};
+
+/* Sets f->id. When the same product, module, version and delta_from is stored: with the same sha256 *existed is true and
+ * f is the stored row, with another ERR_CONFLICT names both. */
+int firmware_insert(struct db *w, struct firmware *f, bool *existed, struct err *e);
+int firmware_get(struct db *db, int64_t id, struct firmware *out, struct err *e);
+/* Any row with these bytes. */
+int firmware_get_sha256(struct db *db, const char *sha256, struct firmware *out, struct err *e);
+/* The newest row with this file name of a product that is public and enabled. */
+int firmware_get_public(struct db *db, const char *filename, struct firmware *out, struct err *e);
+/* product NULL: all. Ordered by id. */
+int firmware_list(struct db *db, const char *product, int64_t after_id, struct firmware out[], size_t cap, size_t *n,
+                  struct err *e);
+/* ERR_CONFLICT while any campaign names it. *last: no other row has these bytes. */
+int firmware_delete(struct db *w, int64_t id, bool *last, struct err *e);
+int firmware_known(struct db *db, const char *sha256, bool *known, struct err *e);
+
+#endif
