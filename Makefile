@@ -1,13 +1,20 @@
-# otad: `make run` runs it, `make test` tests it; both install what is missing first.
+# otad: `make run` runs it, `make test` tests it; both install what is missing first (DEPS=: leaves that out).
 #   make            build/otad, build/otad-sim, build/otad_broker.so
+#   make demo       a fleet of simulated devices through one campaign
+#   make unit | system                  one half of the tests, nothing installed
+#   make lint | bench | install | clean | compile_commands.json
 #   SAN=1           address and undefined-behaviour sanitizers     TSAN=1  thread sanitizer
-#   CC=clang        either compiler
+#   CC=clang        either compiler        ARGS='-o https_port=9443'  goes to otad in `make run`
 
 VERSION := 0.1.0
 PREFIX ?= /usr/local
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 BUILD := build
 CC ?= cc
 OPT ?= -O2
+DEPS ?= sh conf/deps.sh
+# pytest, paho and yaml are the distribution's, and so is the interpreter that sees them
+PYTHON ?= /usr/bin/python3
 
 ifdef SAN
 BUILD := build/san
@@ -20,11 +27,21 @@ INSTRUMENT := -fsanitize=thread -fno-omit-frame-pointer
 OPT := -O1
 endif
 
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+# names of devices and texts of errors are UTF-8, whatever the caller's terminal speaks
+export LC_ALL := C.UTF-8
+
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef -Werror
-HARDEN := $(if $(INSTRUMENT),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
+HARDEN := $(if $(INSTRUMENT),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong
 CPPFLAGS := -D_GNU_SOURCE -DOTAD_VERSION='"$(VERSION)"' -DOTAD_LIBDIR='"$(PREFIX)/lib/otad"' -Iinclude -I$(BUILD)/gen
-CFLAGS := -std=gnu17 $(OPT) -g $(WARN) $(HARDEN) $(INSTRUMENT)
-LDFLAGS := -pie -Wl,-z,relro,-z,now $(INSTRUMENT)
+BASE_CFLAGS := -std=gnu17 $(OPT) -g $(WARN) $(HARDEN)
+CFLAGS := $(BASE_CFLAGS) -fPIE $(INSTRUMENT)
+# the broker that loads the plugin is not instrumented, so the plugin never is
+PLUGIN_CFLAGS := $(BASE_CFLAGS) -fPIC -fvisibility=hidden
+HARDEN_LDFLAGS := -Wl,-z,relro,-z,now
+LDFLAGS := -pie $(HARDEN_LDFLAGS) $(INSTRUMENT)
 LIBS := -lmicrohttpd -lgnutls -lssl -lcrypto -lmosquitto -ljansson -lsqlite3 -linih -lpthread
 
 ROOMS := base model config store image rollout protocol http mqtt
@@ -33,24 +50,32 @@ LIB_OBJ := $(LIB_SRC:src/%.c=$(BUILD)/obj/%.o)
 PLUGIN_OBJ := $(patsubst src/%.c,$(BUILD)/pic/%.o,$(wildcard src/broker_plugin/*.c) \
 	src/base/err.c src/base/str.c src/base/log.c src/base/clock.c src/base/digest.c src/base/seal.c src/base/file.c)
 SIM_OBJ := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/sim/*.c))
-UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 GEN := $(BUILD)/gen/sql_table.h
+HEADERS := $(wildcard include/*/*.h)
 
-.PHONY: all run test demo unit system lint bench install clean deps
+.PHONY: all run demo test unit system bench install clean FORCE
+.DELETE_ON_ERROR:
 all: $(BUILD)/otad $(BUILD)/otad-sim $(BUILD)/otad_broker.so
+
+# changes with the compiler and its flags, so that no object of another kind is ever linked
+FLAGS := $(CC) $(CPPFLAGS) $(CFLAGS)
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(FLAGS))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS))' >$@
 
 $(BUILD)/gen/sql_table.h: sql/embed.awk $(sort $(wildcard sql/*.sql))
 	@mkdir -p $(@D)
 	awk -f sql/embed.awk $(filter %.sql,$^) >$@.new && mv $@.new $@
 
-$(BUILD)/obj/%.o: src/%.c | $(GEN)
+$(BUILD)/obj/%.o: src/%.c $(BUILD)/flags | $(GEN)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # the plugin lives in the broker's process: position independent, and only its entry points are visible
-$(BUILD)/pic/%.o: src/%.c | $(GEN)
+$(BUILD)/pic/%.o: src/%.c $(BUILD)/flags | $(GEN)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(filter-out -fPIE,$(CFLAGS)) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
+	$(CC) $(CPPFLAGS) $(PLUGIN_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/libotad.a: $(LIB_OBJ)
 	@rm -f $@
@@ -63,16 +88,116 @@ $(BUILD)/otad-sim: $(SIM_OBJ) $(BUILD)/libotad.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcurl $(LIBS)
 
 $(BUILD)/otad_broker.so: $(PLUGIN_OBJ)
-	$(CC) $(filter-out -fPIE,$(CFLAGS)) -shared -Wl,-z,relro,-z,now $(INSTRUMENT) -o $@ $^ -lsqlite3 -ljansson -lcrypto
+	$(CC) $(PLUGIN_CFLAGS) -shared $(HARDEN_LDFLAGS) -o $@ $^ -lsqlite3 -ljansson -lcrypto
 
-$(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libotad.a
+$(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libotad.a $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $(filter %.c %.a,$^) $(LIBS) -lcmocka
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
+# ---- for people: each installs what it needs, then builds, then does its one thing
+
+run:
+	$(DEPS) run
+	$(MAKE) all
+	$(BUILD)/otad -d data $(ARGS)
+
+demo:
+	$(DEPS) run
+	$(MAKE) all
+	sh tests/demo.sh $(BUILD)
+
+test:
+	$(DEPS) test
+	$(MAKE) all unit
+	$(MAKE) system
+
+bench:
+	$(DEPS) bench
+	$(MAKE) all
+	sh tests/bench/run.sh $(BUILD)
+
+lint:
+	$(DEPS) lint
+	$(MAKE) all
+	$(MAKE) -k --output-sync=target lint-checks
+	@echo 'lint: clean'
+
+# ---- tests
+
+SANITIZERS := ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
+	UBSAN_OPTIONS=print_stacktrace=1 LSAN_OPTIONS=print_suppressions=0 \
+	TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:second_deadlock_stack=1
+UNIT_SECONDS := $(if $(INSTRUMENT),300,120)
+
 unit: $(UNIT)
-	@for t in $(UNIT); do $$t || exit 1; done
+	@failed=; for t in $(UNIT); do \
+		$(SANITIZERS) timeout $(UNIT_SECONDS) $$t || failed="$$failed $$(basename $$t)"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "unit: failed:$$failed"; exit 1; fi; \
+	echo "unit: $(words $(UNIT)) programs passed"
+
+system: all
+	$(SANITIZERS) OTAD_BUILD=$(abspath $(BUILD)) PYTHONDONTWRITEBYTECODE=1 \
+		$(PYTHON) -m pytest -q -p no:cacheprovider tests/system
+
+# ---- lint: `make -k lint-checks` shows all that is wrong at once
+
+TIDY := $(patsubst src/%.c,$(BUILD)/tidy/%.ok,$(wildcard src/*.c src/*/*.c))
+CHECKS := lint-format lint-cppcheck lint-layers lint-settings lint-plans lint-words lint-openapi
+.PHONY: lint lint-checks lint-tidy $(CHECKS)
+lint-checks: $(CHECKS) lint-tidy
+
+lint-format:
+	find src include tests -name '*.[ch]' | xargs clang-format --dry-run -Werror
+
+$(BUILD)/tidy/%.ok: src/%.c .clang-tidy $(HEADERS) | $(GEN)
+	@mkdir -p $(@D)
+	clang-tidy --quiet --warnings-as-errors='*' $< -- -std=gnu17 $(CPPFLAGS) 2>$@.log || { cat $@.log; exit 1; }
+	@touch $@
+
+lint-tidy: $(TIDY)
+
+lint-cppcheck: $(GEN)
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+		--suppress=missingIncludeSystem $(filter -D% -I%,$(CPPFLAGS)) src tests/unit
+
+lint-layers: $(GEN)
+	$(PYTHON) tests/lint/layers.py --cc '$(CC)' --include $(BUILD)/gen
+
+lint-settings: $(BUILD)/otad
+	$(PYTHON) tests/lint/settings.py $(BUILD)/otad
+
+lint-plans:
+	$(PYTHON) tests/lint/plans.py
+
+lint-words:
+	$(PYTHON) tests/lint/words.py
+
+lint-openapi:
+	$(PYTHON) tests/lint/openapi.py
+
+compile_commands.json: Makefile
+	@$(PYTHON) -c 'import json, sys; here, flags, *files = sys.argv[1:]; json.dump([dict(directory=here, file=f, \
+		command=f"{flags} -c {f}") for f in files], sys.stdout, indent=1)' \
+		'$(CURDIR)' '$(subst ','\'',$(FLAGS))' $(wildcard src/*.c src/*/*.c) >$@
+
+# ---- installing: DESTDIR for packagers; an otad.conf that is there stays as it is
+
+DOC := $(DESTDIR)$(PREFIX)/share/doc/otad
+ETC := $(DESTDIR)$(SYSCONFDIR)/otad
+UNITDIR := $(DESTDIR)$(PREFIX)/lib/systemd/system
+
+install: all
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/otad $(BUILD)/otad-sim
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/otad $(BUILD)/otad_broker.so
+	install -D -m 644 -t $(DOC) README.md LICENSE $(wildcard docs/*.md docs/*.yaml)
+	install -D -m 644 -t $(DOC)/devices $(wildcard docs/devices/*.md)
+	install -D -m 644 conf/otad.conf $(ETC)/otad.conf.example
+	test -e $(ETC)/otad.conf || install -m 644 conf/otad.conf $(ETC)/otad.conf
+	mkdir -p $(UNITDIR)
+	sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' conf/otad.service >$(UNITDIR)/otad.service
 
 clean:
-	rm -rf build
+	rm -rf build compile_commands.json
