@@ -1,0 +1,82 @@
+"""The settings' table in the program is the one place where a setting stands; conf/otad.conf and docs/settings.md are made
+from what `otad -D` prints.
+
+    settings.py build/otad            fails when a file is not what the program says
+    settings.py build/otad --write    makes both files
+"""
+
+import argparse
+import difflib
+import pathlib
+import re
+import subprocess
+import sys
+
+CONF = pathlib.Path("conf/otad.conf")
+PAGE = pathlib.Path("docs/settings.md")
+SETTING = re.compile(r"^[#;]?\s*(\w+)\s*=\s*(.*)$")
+
+HEAD = """# Settings
+
+Made from `otad -D` by `tests/lint/settings.py --write`; edit the table in `src/config/settings.c`, not this page.
+
+A setting comes from, each overriding the one before: its default, the file given by `-c FILE`, the environment, `-o key=value`.
+`otad -t` checks them and says what is wrong. They are read once, at the start.
+
+| key | environment | default | meaning |
+|---|---|---|---|
+"""
+
+
+def parse(text):
+    """(key, default, help) of each setting: lines of comment, then key = default."""
+    rows, comment = [], []
+    for line in text.splitlines():
+        match = SETTING.match(line)
+        if match and (line[0] not in "#;" or re.match(r"^[#;]\w+\s*=", line)):
+            rows.append((match.group(1), match.group(2).strip(), " ".join(comment)))
+            comment = []
+        elif line.startswith(("#", ";")):
+            comment.append(line.lstrip("#; ").rstrip())
+        else:
+            comment = []
+    return rows
+
+
+def cell(text):
+    return text.replace("|", "\\|")
+
+
+def page(text):
+    lines = [f"| `{key}` | `OTAD_{key.upper()}` | {f'`{cell(default)}`' if default else 'none'} | {cell(help_text)} |"
+             for key, default, help_text in parse(text)]
+    return HEAD + "\n".join(lines) + "\n"
+
+
+def compare(path, wanted):
+    there = path.read_text(encoding="utf-8") if path.exists() else ""
+    diff = difflib.unified_diff(there.splitlines(), wanted.splitlines(), str(path), "otad -D", lineterm="", n=1)
+    return list(diff)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("otad")
+    parser.add_argument("--write", action="store_true")
+    args = parser.parse_args()
+    printed = subprocess.run([args.otad, "-D"], stdout=subprocess.PIPE, check=True, text=True).stdout
+    rows = parse(printed)
+    wanted = {CONF: printed, PAGE: page(printed)}
+    if args.write:
+        for path, text in wanted.items():
+            path.write_text(text, encoding="utf-8")
+    wrong = [line for path, text in wanted.items() for line in compare(path, text)]
+    wrong += [f"{key}: no help" for key, _, help_text in rows if not help_text]
+    for line in wrong:
+        print(line)
+    print(f"settings: {len(rows)} settings, {'files differ' if wrong else 'documented'}")
+    return bool(wrong) or not rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())
