@@ -156,6 +156,7 @@ class Otad:
             "http_port": self.http_port, "public_url": f"https://localhost:{self.https_port}", **(settings or {}),
         }
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("OTAD_")} | (env or {})
+        self.extra_args = []
         self.process = None
 
     # ---- the process
@@ -163,7 +164,7 @@ class Otad:
     @property
     def args(self):
         options = [arg for key, value in self.settings.items() for arg in ("-o", f"{key}={value}")]
-        return [str(BUILD / "otad"), "-d", str(self.data), *options]
+        return [str(BUILD / "otad"), "-d", str(self.data), *options, *self.extra_args]
 
     @property
     def pid(self):
