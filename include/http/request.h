@@ -19,6 +19,7 @@
 #define PAGE_DEFAULT  100
 
 struct MHD_Connection;
+struct query;
 struct route;
 
 struct caller {
@@ -36,8 +37,11 @@ struct reply {
     char location[256];  /* "" none */
     char etag[40];       /* with quotes; "" none */
     char link[300];      /* "" none: Link header of a page */
-    int fd;              /* >= 0: a file of size bytes follows (http/file); owned */
+    int fd;              /* >= 0: a file of size bytes follows (http/download); owned */
     uint64_t size;
+    unsigned char sha256[32];     /* of the file */
+    int64_t modified_at_ms;
+    char attachment[129];         /* "" none: the name a browser shall save the file under */
 };
 
 struct upload; /* http/upload: the temporary file of PUT /firmware */
@@ -47,14 +51,16 @@ struct request {
     const struct route *route;
     struct MHD_Connection *connection;
     struct caller caller;
+    const char *target;               /* path and query as they came; never logged: it may hold a signature */
     const char *path;                 /* decoded once, no query */
+    const struct query *query;        /* decoded; NULL is none */
     char arg[PATH_ARGS_MAX][257];     /* {..} of the route's path, decoded */
     json_t *body;                     /* the JSON object; NULL when the route takes none or it was empty */
     char *raw;                        /* the body as it came, for routes with ROUTE_RAW; ends with a zero */
     size_t raw_len;
     struct upload *upload;            /* finished, for the route that takes one */
     bool on_writer;
-    bool to_writer;
+    bool to_writer;                   /* set by request_to_writer */
     struct reply reply;
     int64_t now_ms;
 };
