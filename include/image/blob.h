@@ -6,7 +6,11 @@
  * An upload is a pipe of three steps: blob_upload_begin, _write (any number, hashing on the way), then
  * blob_upload_keep (fdatasync, link to its place, fsync of the folders) or blob_upload_drop. Between the last
  * write and keep the caller may inspect the file. Nothing is left behind by a crash: O_TMPFILE where the file
- * system has it, else a name in tmp/ that the next start sweeps. */
+ * system has it, else a name in tmp/ that the next start sweeps. Different uploads may run in different threads,
+ * one upload in one thread at a time.
+ *
+ * A blob is kept before its row is written and removed after its row is gone. Between those steps only the caller
+ * knows of it: blobs_sweep runs before uploads are taken, and blob_remove not between a keep and its row. */
 #ifndef OTAD_IMAGE_BLOB_H
 #define OTAD_IMAGE_BLOB_H
 
@@ -14,34 +18,38 @@
 #include "base/err.h"
 #include "image/image.h"
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct blobs;
 struct blob_upload;
 
-/* Makes the folders when they are missing and empties tmp/. */
+/* Makes the folders when they are missing and empties tmp/, so it comes after the data directory's lock. */
 int blobs_open(const char *data_dir, struct blobs **out, struct err *e);
 void blobs_close(struct blobs *blobs);
 
 int blob_upload_begin(struct blobs *blobs, struct blob_upload **out, struct err *e);
-/* ERR_NO_SPACE when the disk is full. */
+/* ERR_NO_SPACE when the disk is full; then only drop is left. */
 int blob_upload_write(struct blob_upload *up, const void *bytes, size_t len, struct err *e);
 uint64_t blob_upload_size(const struct blob_upload *up);
 /* Ends hashing; may be called once, before inspect or keep. */
 void blob_upload_digests(struct blob_upload *up, struct digests *out);
 int blob_upload_inspect(struct blob_upload *up, struct image_info *out, struct err *e);
-/* Durable when it returns 0; the same bytes already there are fine. Ends the upload either way. */
+/* Durable when it returns 0; the same bytes already there are fine, and a blob that has lost its size is
+ * replaced. Ends the upload either way. */
 int blob_upload_keep(struct blob_upload *up, struct err *e);
 void blob_upload_drop(struct blob_upload *up); /* NULL is fine */
 
 /* A read-only descriptor of the blob, whose size must be `size`; the caller closes. ERR_NOT_FOUND when it is not
- * there, ERR_INTERNAL when its size is wrong. sha256 is 64 lower-case hex digits. */
+ * there or sha256 is not 64 lower-case hex digits, ERR_INTERNAL when its size is wrong or it is no plain file. */
 int blob_open(struct blobs *blobs, const char *sha256, uint64_t size, int *fd, struct err *e);
 
 /* Removes a blob that no row names any more; one that is not there is fine. */
 int blob_remove(struct blobs *blobs, const char *sha256, struct err *e);
 
-/* Calls known(arg, sha256) for every blob and removes those it answers false for; *removed counts them. */
+/* Calls known(arg, sha256) for every blob and removes those it answers false for; *removed counts them. known
+ * answers true when it cannot tell. Files with other names are left alone. */
 int blobs_sweep(struct blobs *blobs, bool (*known)(void *arg, const char *sha256), void *arg, uint64_t *removed,
                 struct err *e);
 
