@@ -54,7 +54,7 @@ UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/t
 GEN := $(BUILD)/gen/sql_table.h
 HEADERS := $(wildcard include/*/*.h)
 
-.PHONY: all run demo test unit system bench install clean FORCE
+.PHONY: all run demo test unit system bench install clean FORCE deps-run deps-test deps-lint deps-bench
 .DELETE_ON_ERROR:
 all: $(BUILD)/otad $(BUILD)/otad-sim $(BUILD)/otad_broker.so
 
@@ -98,28 +98,26 @@ $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libotad.a $(BUILD)/flags
 
 # ---- for people: each installs what it needs, then builds, then does its one thing
 
-run:
-	$(DEPS) run
+deps-run deps-test deps-lint deps-bench: deps-%:
+	@$(DEPS) $*
+
+run: deps-run
 	$(MAKE) all
 	$(BUILD)/otad -d data $(ARGS)
 
-demo:
-	$(DEPS) run
+demo: deps-run
 	$(MAKE) all
 	sh tests/demo.sh $(BUILD)
 
-test:
-	$(DEPS) test
+test: deps-test
 	$(MAKE) all unit
 	$(MAKE) system
 
-bench:
-	$(DEPS) bench
+bench: deps-bench
 	$(MAKE) all
 	sh tests/bench/run.sh $(BUILD)
 
-lint:
-	$(DEPS) lint
+lint: deps-lint
 	$(MAKE) all
 	$(MAKE) -k --output-sync=target lint-checks
 	@echo 'lint: clean'
