@@ -88,6 +88,7 @@ CREATE TABLE campaign (
     state_reason      TEXT    NOT NULL DEFAULT '',         -- who or what paused or cancelled it
     target            TEXT    NOT NULL,                    -- JSON as given, without product
     policy            TEXT    NOT NULL,                    -- JSON of every policy key, defaults filled in
+    forced            INTEGER NOT NULL DEFAULT 0,          -- cancelled: active executions end too
     prepared_to       INTEGER NOT NULL DEFAULT 0,          -- preparing: the last device id that has its execution
     late_success      INTEGER NOT NULL DEFAULT 0,          -- target versions reported after the end of an execution
     created_at_ms     INTEGER NOT NULL,
@@ -95,7 +96,7 @@ CREATE TABLE campaign (
     finished_at_ms    INTEGER NOT NULL DEFAULT 0,
     revision          INTEGER NOT NULL DEFAULT 1
 ) STRICT;
-CREATE INDEX campaign_live ON campaign (state) WHERE state NOT IN ('completed', 'cancelled');
+CREATE INDEX campaign_live ON campaign (state, id) WHERE finished_at_ms = 0;
 
 CREATE TABLE campaign_firmware (
     campaign_id       INTEGER NOT NULL REFERENCES campaign (id),

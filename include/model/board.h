@@ -1,5 +1,5 @@
-/* board.h: what the parts of the daemon say of themselves, for /health and /status. Each part writes its own row, anyone
- * reads; so that rooms which do not know each other can be seen together. Thread-safe. */
+/* board.h: what the parts of the daemon say of themselves, for /health and /status. Each part writes its own
+ * row, anyone reads; so that rooms which do not know each other can be seen together. Thread-safe. */
 #ifndef OTAD_MODEL_BOARD_H
 #define OTAD_MODEL_BOARD_H
 
@@ -15,11 +15,11 @@ struct board_row {
 
 /* Counters anyone may add to. */
 enum board_counter {
-    BOARD_MQTT_REPORTS,   /* messages of devices taken in */
-    BOARD_MQTT_BAD,       /* of them, those that were not understood */
-    BOARD_MQTT_OFFERS,    /* offers published */
-    BOARD_MQTT_WAITING,   /* offers queued or not yet acknowledged, now */
-    BOARD_DOWNLOADS,      /* file answers begun */
+    BOARD_MQTT_REPORTS, /* messages of devices taken in */
+    BOARD_MQTT_BAD,     /* of them, those that were not understood */
+    BOARD_MQTT_OFFERS,  /* offers published */
+    BOARD_MQTT_WAITING, /* offers queued or not yet acknowledged, now */
+    BOARD_DOWNLOADS,    /* file answers begun */
     BOARD_DOWNLOAD_BYTES,
     BOARD_REQUESTS,
     BOARD_COUNTERS

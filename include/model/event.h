@@ -1,5 +1,6 @@
-/* event.h: what a device said and what otad answers, as plain values, the same for every protocol. A protocol turns
- * bytes into a device_event and an outgoing into bytes; the rollout turns one into the other. Values are copied. */
+/* event.h: what a device said and what otad answers, as plain values, the same for every protocol. A protocol
+ * turns bytes into a device_event and an outgoing into bytes; the rollout turns one into the other. Values
+ * are copied. */
 #ifndef OTAD_MODEL_EVENT_H
 #define OTAD_MODEL_EVENT_H
 
@@ -27,14 +28,14 @@ struct device_event {
     enum event_kind kind;
     char product[PRODUCT_SIZE];
     char device[DEVICE_SIZE];
-    char module[MODULE_SIZE];        /* INFORM; "default" when the device names none */
-    char version[VERSION_SIZE];      /* INFORM */
-    int64_t execution_id;            /* PROGRESS, ERROR: the offer's id it echoes; 0 when it echoes none */
-    enum execution_state state;      /* PROGRESS: DOWNLOADING .. INSTALLING, or SUCCEEDED: its own word */
-    int percent;                     /* PROGRESS: 0..100, -1 when it says none */
-    enum reason reason;              /* ERROR */
-    char detail[DETAIL_SIZE];        /* the device's own words */
-    unsigned sessions;               /* LOGIN */
+    char module[MODULE_SIZE];   /* INFORM; "default" when the device names none */
+    char version[VERSION_SIZE]; /* INFORM */
+    int64_t execution_id;       /* PROGRESS, ERROR: the offer's id it echoes; 0 when it echoes none */
+    enum execution_state state; /* PROGRESS: DOWNLOADING .. INSTALLING, or SUCCEEDED: its own word */
+    int percent;                /* PROGRESS: 0..100, -1 when it says none */
+    enum reason reason;         /* ERROR */
+    char detail[DETAIL_SIZE];   /* the device's own words */
+    unsigned sessions;          /* LOGIN */
 };
 
 struct offer {

@@ -1,6 +1,6 @@
-/* presence.h: which devices are there, and when each was last heard: a table in memory, indexed by device id, that
- * every thread may read and touch without a lock. Presence is a hint that is gone with the process; the store is the
- * truth. last_seen reaches the store once a minute (presence_flush), never with a request. */
+/* presence.h: which devices are there, and when each was last heard: a table in memory, indexed by device id,
+ * that every thread may read and touch without a lock. Presence is a hint that is gone with the process; the
+ * store is the truth. last_seen reaches the store once a minute (presence_flush), never with a request. */
 #ifndef OTAD_ROLLOUT_PRESENCE_H
 #define OTAD_ROLLOUT_PRESENCE_H
 
@@ -8,13 +8,15 @@
 
 struct presence;
 
-/* timeout_ms > 0: a device without a known session counts as there for so long after it was heard (a broker without
- * our plugin); 0: only a session counts. */
+/* timeout_ms > 0: a device without a known session counts as there for so long after it was heard (a broker
+ * without our plugin); 0: only a session counts. */
 struct presence *presence_open(int64_t timeout_ms);
 void presence_close(struct presence *p);
 
 /* The broker says how many sessions the device has. */
 void presence_sessions(struct presence *p, int64_t device_id, unsigned sessions);
+/* A device was registered by what it said over a session that began before it had an id. */
+void presence_joined(struct presence *p, int64_t device_id);
 /* The link to the broker is down: nobody is known to be there. */
 void presence_clear(struct presence *p);
 void presence_touch(struct presence *p, int64_t device_id, int64_t now_ms);
@@ -25,7 +27,8 @@ int64_t presence_last_seen(const struct presence *p, int64_t device_id);
 /* Devices with a session. */
 unsigned presence_count(const struct presence *p);
 
-/* On the writer: stores last_seen of up to max devices heard since the last flush; *more when some are left. */
+/* On the writer: stores last_seen of up to max devices heard since the last flush; *more when some are left.
+ */
 int presence_flush(struct presence *p, struct db *w, unsigned max, bool *more, struct err *e);
 
 #endif

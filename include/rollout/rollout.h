@@ -1,6 +1,6 @@
-/* rollout.h: the rules' front door. What a device says comes in by rollout_event, what time does by rollout_tick; both run
- * on the writer's thread and answer with what is to be sent, which the caller sends after the commit. Nothing here
- * knows of sockets, topics or JSON. */
+/* rollout.h: the rules' front door. What a device says comes in by rollout_event, what time does by
+ * rollout_tick; both run on the writer's thread and answer with what is to be sent, which the caller sends
+ * after the commit. Nothing here knows of sockets, topics or JSON. */
 #ifndef OTAD_ROLLOUT_ROLLOUT_H
 #define OTAD_ROLLOUT_ROLLOUT_H
 
@@ -14,37 +14,40 @@
 
 /* Constant after the start but for scans, which only the writer's thread touches, and the counters. */
 struct rollout {
-    char public_url[256];       /* "https://ota.lan:8443", no slash at the end */
-    unsigned char url_key[32];  /* HMAC key of signed URLs */
+    char public_url[256];      /* "https://ota.lan:8443", no slash at the end */
+    unsigned char url_key[32]; /* HMAC key of signed URLs */
     struct presence *presence;
     struct seal *seal;
-    struct {                    /* campaigns whose queued devices that are there have yet to be offered */
+    struct { /* campaigns whose queued devices that are there have yet to be offered */
         int64_t campaign_id, after_device_id;
     } scans[SCANS_MAX];
     size_t scan_count;
-    _Atomic uint64_t ignored;   /* reports that changed nothing: late, doubled, backwards, unknown (invariant 4) */
-    _Atomic uint64_t refused;   /* messages of unknown or disabled devices */
+    _Atomic uint64_t
+        ignored; /* reports that changed nothing: late, doubled, backwards, unknown (invariant 4) */
+    _Atomic uint64_t refused; /* messages of unknown or disabled devices */
 };
 
-/* One thing a device said. *sends is 0 or 1: whether out is to be sent. An unknown device is registered by an INFORM where
- * its product's enrolment is open. What a device may not say is counted, not an error; an error is the store's. */
-int rollout_event(struct rollout *r, struct db *w, const struct device_event *ev, int64_t now_ms, struct outgoing *out,
-                  size_t *sends, struct err *e);
+/* One thing a device said. *sends is 0 or 1: whether out is to be sent. An unknown device is registered by an
+ * INFORM where its product's enrolment is open. What a device may not say is counted, not an error; an error
+ * is the store's. */
+int rollout_event(struct rollout *r, struct db *w, const struct device_event *ev, int64_t now_ms,
+                  struct outgoing *out, size_t *sends, struct err *e);
 
-/* What time brings: prepares campaigns, ends clocks, offers what has become due, completes what is done. At most cap things
- * to send. *again: more is waiting, call again without waiting for the next second. No call holds the store long. */
-int rollout_tick(struct rollout *r, struct db *w, int64_t now_ms, struct outgoing out[], size_t cap, size_t *n,
-                 bool *again, struct err *e);
+/* What time brings: prepares campaigns, ends clocks, offers what has become due, completes what is done. At
+ * most cap things to send. *again: more is waiting, call again without waiting for the next second. No call
+ * holds the store long. */
+int rollout_tick(struct rollout *r, struct db *w, int64_t now_ms, struct outgoing out[], size_t cap,
+                 size_t *n, bool *again, struct err *e);
 
-/* For a device that asks by HTTPS. Reads only: whether rollout_event with this INFORM could change or answer anything;
- * false means 204 without a write. */
-int rollout_poll_idle(struct db *reader, int64_t device_id, const char *module, const char *version, bool *idle,
-                      struct err *e);
+/* For a device that asks by HTTPS. Reads only: whether rollout_event with this INFORM could change or answer
+ * anything; false means 204 without a write. */
+int rollout_poll_idle(struct db *reader, int64_t device_id, const char *module, const char *version,
+                      bool *idle, struct err *e);
 
 /* Signed URLs: /firmware/{sha256}?d=product/device&e=unix-seconds&s=base64url(HMAC-SHA-256). */
 bool offer_url_make(const struct rollout *r, const char *sha256, const char *product, const char *device,
                     int64_t expires_at_ms, char url[URL_SIZE]);
-bool offer_url_check(const struct rollout *r, const char *sha256, const char *device_path, const char *expires,
-                     const char *signature, int64_t now_ms);
+bool offer_url_check(const struct rollout *r, const char *sha256, const char *device_path,
+                     const char *expires, const char *signature, int64_t now_ms);
 
 #endif

@@ -13,15 +13,15 @@ static int find(const char *const words[], int n, const char *word)
 }
 
 #define WORD(id, word) word,
-#define WORDS(name, type, table)                                                                              \
-    static const char *const name##_words[] = {table(WORD)};                                                  \
-    const char *name##_word(enum type value)                                                                  \
-    {                                                                                                         \
-        return name##_words[value];                                                                           \
-    }                                                                                                         \
-    int name##_parse(const char *word)                                                                        \
-    {                                                                                                         \
-        return find(name##_words, (int)ARRAY_SIZE(name##_words), word);                                       \
+#define WORDS(name, type, table)                                        \
+    static const char *const name##_words[] = {table(WORD)};            \
+    const char *name##_word(enum type value)                            \
+    {                                                                   \
+        return name##_words[value];                                     \
+    }                                                                   \
+    int name##_parse(const char *word)                                  \
+    {                                                                   \
+        return find(name##_words, (int)ARRAY_SIZE(name##_words), word); \
     }
 
 WORDS(execution_state, execution_state, EXECUTION_STATE_TABLE)

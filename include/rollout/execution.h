@@ -1,0 +1,116 @@
+/* execution.h: one campaign on one device: its states, and the one mover.
+ *
+ *   pending --> queued --> offered --> downloading --> downloaded --> installing --> testing --> succeeded
+ *      |          |  ^        |             |              |              |             |
+ *      |          |  +--------+-------------+--------------+--------------+-------------+   another attempt
+ *      |          |           +-------------+--------------+--------------+-------------+-> failed timed_out
+ *      |          |                                                                         rejected
+ * rolled_back
+ *      +----------+-------------------------------------------------------------------> cancelled superseded
+ * removed A step may be jumped over, none is gone back but to queued. What is right of testing is final.
+ *
+ * Invariants, cited by number in the code and in its tests:
+ *  1 A final state never changes. A target version reported later is a line "late_success" in the timeline.
+ *  2 At most one execution per (device, module) is active: the index execution_module_active.
+ *  3 Only a report of the target version, for every module, makes an execution succeed; where the product
+ * says success = "report", the device's own word does. 100 % is never success. 4 Reports that go backwards,
+ * come twice or come late change nothing, and are counted. 5 A campaign that starts supersedes what is queued
+ * or pending of others for the same module; what is active ends first. 6 Nothing is offered whose version is
+ * not above the device's, unless allow_downgrade; who is on the target has succeeded, already_installed. A
+ * device whose version is not known, or not comparable, is offered. 7 A crossed threshold stops the campaign
+ * in the transaction of the report that crossed it. 8 The server's own refusals never count as a device's
+ * failure or attempt. 9 The counts of a campaign equal what counting its executions gives. 10 A device that
+ * is away costs nothing: attempts and clocks begin when an offer goes to a device that is there. 11 The old
+ * version reported in testing is a rollback at once; in installing, when it still holds after
+ *    rollback_confirm: a reconnect just before the reboot is none.
+ *
+ * All of this runs on the writer's thread. */
+#ifndef OTAD_ROLLOUT_EXECUTION_H
+#define OTAD_ROLLOUT_EXECUTION_H
+
+#include "model/event.h"
+#include "rollout/campaign.h"
+
+#define LIVE_MAX 16 /* live executions of a device that are looked at */
+
+struct execution {
+    int64_t id, campaign_id, device_id;
+    int wave;
+    enum execution_state state;
+    int percent, attempt;
+    bool suspect;
+    int64_t due_at_ms, deadline_at_ms, started_at_ms, updated_at_ms;
+    enum campaign_state campaign_state;
+    struct policy policy;
+};
+
+/* Who speaks or is spoken to. */
+struct party {
+    int64_t product_id, device_id; /* device_id 0: not registered */
+    bool product_enabled, enrolment_open, success_by_report, device_enabled, device_paused;
+    char protocol[16], product[PRODUCT_SIZE], device[DEVICE_SIZE];
+    enum version_scheme scheme;
+};
+
+/* ERR_NOT_FOUND when there is no such product. */
+int party_get(struct db *db, const char *product, const char *device, struct party *out, struct err *e);
+int party_get_id(struct db *db, int64_t device_id, struct party *out, struct err *e);
+
+int execution_get(struct db *db, int64_t id, struct execution *out, struct err *e);
+/* What is active first, then by campaign, newest first. */
+int execution_live(struct db *db, int64_t device_id, struct execution out[LIVE_MAX], size_t *n,
+                   struct err *e);
+
+/* What a move changes beside the state; what is left 0 is cleared. */
+struct change {
+    enum reason reason;
+    const char *detail; /* NULL "" */
+    int percent, attempt;
+    int64_t due_at_ms, deadline_at_ms;
+};
+
+/* The counts' only writer beside execution_move: for rows that are new. */
+int wave_count_add(struct db *w, int64_t campaign_id, int wave, enum execution_state state, int64_t n,
+                   struct err *e);
+
+bool execution_may_move(enum execution_state from, enum execution_state to);
+
+/* The one mover: checks the move, writes state, counts, the modules' active flags and a line of the timeline,
+ * and brings x up to date. An illegal move is a mistake of ours: ERR_INTERNAL. */
+int execution_move(struct db *w, struct execution *x, enum execution_state to, const struct change *c,
+                   int64_t now_ms, struct err *e);
+
+/* An attempt is over without success: another one is queued where the policy has one left, else x ends in
+ * final. */
+int execution_attempt_ended(struct db *w, struct execution *x, enum execution_state final, enum reason reason,
+                            const char *detail, int64_t now_ms, struct err *e);
+
+/* The target version of module ord was seen (or the device's word is taken for it): on to the next module, to
+ * testing, or to succeeded. */
+int execution_module_done(struct db *w, struct execution *x, int ord, int64_t now_ms, struct err *e);
+
+/* The clock of x has run out. */
+int execution_clock_ended(struct rollout *r, struct db *w, struct execution *x, int64_t now_ms,
+                          struct err *e);
+
+/* Makes the execution of a device in a campaign that starts: queued, or final at once (invariant 6), and
+ * supersedes older ones (invariant 5). modules: the campaign's, in order. */
+struct campaign_module {
+    int ord;
+    char module[MODULE_SIZE], version[VERSION_SIZE];
+    int64_t firmware_id;
+};
+int execution_create(struct db *w, const struct campaign *c, enum version_scheme scheme,
+                     const struct campaign_module modules[], size_t n, int64_t device_id, int64_t now_ms,
+                     struct err *e);
+
+/* How a device's version stands to a target: invariant 6 in one place. */
+enum standing { STANDING_BELOW, STANDING_ON_TARGET, STANDING_ABOVE, STANDING_UNKNOWN };
+enum standing version_standing(enum version_scheme scheme, const char *has, const char *target);
+
+/* What is due for a device that is there: the offer of what is active where again is set, else the next
+ * queued execution, which is moved to offered. *sends 0: nothing is due. */
+int dispatch_device(struct rollout *r, struct db *w, const struct party *p, bool again, int64_t now_ms,
+                    struct outgoing *out, size_t *sends, struct err *e);
+
+#endif

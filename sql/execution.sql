@@ -1,0 +1,167 @@
+-- name: execution_insert
+INSERT INTO execution (campaign_id, device_id, wave, state, reason, detail, updated_at_ms, finished_at_ms)
+VALUES (:campaign_id, :device_id, :wave, :state, :reason, :detail, :now_ms,
+        CASE WHEN :state >= 7 THEN :now_ms ELSE 0 END);
+
+-- name: execution_module_insert
+INSERT INTO execution_module (execution_id, ord, device_id, module, firmware_id)
+VALUES (:execution_id, :ord, :device_id, :module, :firmware_id);
+
+-- name: execution_get
+SELECT x.id, x.campaign_id, x.device_id, x.wave, x.state, x.percent, x.attempt, x.suspect, x.due_at_ms,
+       x.deadline_at_ms, x.started_at_ms, x.updated_at_ms, c.state, c.policy
+FROM execution x JOIN campaign c ON c.id = x.campaign_id
+WHERE x.id = :id;
+
+-- What is not over for a device: what is active first, then the newest campaign.
+-- name: execution_live
+SELECT x.id, x.campaign_id, x.device_id, x.wave, x.state, x.percent, x.attempt, x.suspect, x.due_at_ms,
+       x.deadline_at_ms, x.started_at_ms, x.updated_at_ms, c.state, c.policy
+FROM execution x JOIN campaign c ON c.id = x.campaign_id
+WHERE x.device_id = :device_id AND x.state < 7
+ORDER BY x.state >= 2 DESC, x.campaign_id DESC LIMIT :cap;
+
+-- Live executions of a device whose next part is this module, with the version they bring.
+-- name: execution_live_module
+SELECT x.id, f.version, m.ord
+FROM execution x
+     JOIN execution_module m ON m.execution_id = x.id AND m.module = :module AND m.done_at_ms = 0
+     JOIN firmware f ON f.id = m.firmware_id
+WHERE x.device_id = :device_id AND x.state < 7
+ORDER BY x.id DESC LIMIT :cap;
+
+-- name: execution_any_live
+SELECT 1 FROM execution WHERE device_id = :device_id AND state < 7 LIMIT 1;
+
+-- Older executions that a campaign that starts now replaces (invariant 5).
+-- name: execution_older
+SELECT DISTINCT x.id
+FROM execution x JOIN execution_module m ON m.execution_id = x.id
+WHERE x.device_id = :device_id AND x.state < 2 AND x.campaign_id <> :campaign_id
+  AND m.module IN (SELECT module FROM campaign_firmware WHERE campaign_id = :campaign_id)
+LIMIT 64;
+
+-- The one mover's statement: nothing else writes state.
+-- name: execution_move
+UPDATE execution
+SET state = :to, percent = :percent, attempt = :attempt, reason = :reason, detail = :detail, suspect = 0,
+    due_at_ms = :due_at_ms, deadline_at_ms = :deadline_at_ms, started_at_ms = :started_at_ms, updated_at_ms = :now_ms,
+    offered_at_ms = CASE WHEN :to = 2 THEN :now_ms ELSE offered_at_ms END,
+    finished_at_ms = CASE WHEN :to >= 7 THEN :now_ms ELSE 0 END
+WHERE id = :id AND state = :from;
+
+-- name: execution_percent
+UPDATE execution SET percent = :percent, updated_at_ms = :now_ms WHERE id = :id;
+
+-- name: execution_suspect
+UPDATE execution SET suspect = 1, deadline_at_ms = :deadline_at_ms WHERE id = :id;
+
+-- name: execution_due_now
+UPDATE execution SET due_at_ms = 0 WHERE id = :id;
+
+-- name: execution_module_activate
+UPDATE execution_module
+SET active = :active,
+    from_version = CASE WHEN :active = 1 AND from_version = ''
+                        THEN coalesce((SELECT version FROM device_module v
+                                       WHERE v.device_id = execution_module.device_id
+                                         AND v.module = execution_module.module), '')
+                        ELSE from_version END
+WHERE execution_id = :id;
+
+-- name: execution_module_done
+UPDATE execution_module SET done_at_ms = :now_ms WHERE execution_id = :id AND ord = :ord AND done_at_ms = 0;
+
+-- name: execution_modules_left
+SELECT count(*) FROM execution_module WHERE execution_id = :id AND done_at_ms = 0;
+
+-- The part an execution is at: its module, its file, and what the device has.
+-- name: execution_next_module
+SELECT m.ord, m.module, m.firmware_id, f.version, coalesce(v.version, '')
+FROM execution_module m
+     JOIN firmware f ON f.id = m.firmware_id
+     LEFT JOIN device_module v ON v.device_id = m.device_id AND v.module = m.module
+WHERE m.execution_id = :id AND m.done_at_ms = 0
+ORDER BY m.ord LIMIT 1;
+
+-- An execution that ended without success, whose target version the device reports now (invariant 1).
+-- name: execution_late
+SELECT x.id, x.campaign_id
+FROM execution x
+     JOIN execution_module m ON m.execution_id = x.id AND m.module = :module
+     JOIN firmware f ON f.id = m.firmware_id AND f.version = :version
+WHERE x.device_id = :device_id AND x.state > 7 AND x.attempt > 0 AND x.late = 0
+ORDER BY x.id DESC LIMIT 1;
+
+-- name: execution_late_set
+UPDATE execution SET late = 1 WHERE id = :id;
+
+-- name: execution_deadlines
+SELECT id FROM execution WHERE deadline_at_ms <= :now_ms ORDER BY deadline_at_ms LIMIT :cap;
+
+-- name: execution_retries_due
+SELECT id, device_id FROM execution
+WHERE state = 1 AND due_at_ms > 0 AND due_at_ms <= :now_ms ORDER BY due_at_ms LIMIT :cap;
+
+-- name: execution_queued
+SELECT device_id FROM execution
+WHERE campaign_id = :campaign_id AND state = 1 AND device_id > :after_device_id
+ORDER BY device_id LIMIT :cap;
+
+-- name: execution_to_cancel
+SELECT id FROM execution
+WHERE campaign_id = :campaign_id AND state < :below LIMIT :cap;
+
+-- name: execution_live_of_device
+SELECT id FROM execution WHERE device_id = :device_id AND state < 7;
+
+-- name: execution_view
+SELECT x.id, x.campaign_id, x.device_id, p.key, coalesce(d.name, g.name, ''), x.wave, x.state, x.percent, x.attempt,
+       x.reason, x.detail, x.due_at_ms, x.offered_at_ms, x.started_at_ms, x.finished_at_ms, x.updated_at_ms
+FROM execution x
+     JOIN campaign c ON c.id = x.campaign_id
+     JOIN product p ON p.id = c.product_id
+     LEFT JOIN device d ON d.id = x.device_id
+     LEFT JOIN device_gone g ON g.id = x.device_id
+WHERE x.id = :id;
+
+-- name: execution_list
+SELECT x.id, x.campaign_id, x.device_id, p.key, coalesce(d.name, g.name, ''), x.wave, x.state, x.percent, x.attempt,
+       x.reason, x.detail, x.due_at_ms, x.offered_at_ms, x.started_at_ms, x.finished_at_ms, x.updated_at_ms
+FROM execution x
+     JOIN campaign c ON c.id = x.campaign_id
+     JOIN product p ON p.id = c.product_id
+     LEFT JOIN device d ON d.id = x.device_id
+     LEFT JOIN device_gone g ON g.id = x.device_id
+WHERE x.campaign_id = :campaign_id AND x.device_id > :after_device_id AND (:state IS NULL OR x.state = :state)
+ORDER BY x.device_id LIMIT :cap;
+
+-- name: execution_list_device
+SELECT x.id, x.campaign_id, x.device_id, p.key, coalesce(d.name, g.name, ''), x.wave, x.state, x.percent, x.attempt,
+       x.reason, x.detail, x.due_at_ms, x.offered_at_ms, x.started_at_ms, x.finished_at_ms, x.updated_at_ms
+FROM execution x
+     JOIN campaign c ON c.id = x.campaign_id
+     JOIN product p ON p.id = c.product_id
+     LEFT JOIN device d ON d.id = x.device_id
+     LEFT JOIN device_gone g ON g.id = x.device_id
+WHERE x.device_id = :device_id AND x.id < :before_id
+ORDER BY x.id DESC LIMIT :cap;
+
+-- Who speaks: a product and, where it is known, a device of it.
+-- name: party_get
+SELECT p.id, p.enabled, p.enrolment = 'open', p.protocol, p.version_scheme, p.success = 'report',
+       d.id, d.enabled, d.paused, p.key, d.name
+FROM product p LEFT JOIN device d ON d.product_id = p.id AND d.name = :device
+WHERE p.key = :product;
+
+-- name: party_get_id
+SELECT p.id, p.enabled, p.enrolment = 'open', p.protocol, p.version_scheme, p.success = 'report',
+       d.id, d.enabled, d.paused, p.key, d.name
+FROM device d JOIN product p ON p.id = d.product_id
+WHERE d.id = :id;
+
+-- Whether this version is what an execution brings for a module; no row when it brings nothing for it.
+-- name: execution_brings
+SELECT f.version = :version
+FROM execution_module m JOIN firmware f ON f.id = m.firmware_id
+WHERE m.execution_id = :id AND m.module = :module;

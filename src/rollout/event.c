@@ -1,0 +1,331 @@
+#include "rollout/execution.h"
+
+#include "store/device.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define PERCENT_STEP \
+    5 /* smaller progress stays in the device's own words: a row for each percent would wear the disk */
+
+static void ignored(struct rollout *r)
+{
+    atomic_fetch_add(&r->ignored, 1);
+}
+
+static int register_device(struct rollout *r, struct db *w, struct party *p, int64_t now_ms, struct err *e)
+{
+    struct device d = {.product_id = p->product_id, .enabled = true, .registered_at_ms = now_ms};
+    str_copy(d.product, sizeof d.product, p->product);
+    str_copy(d.name, sizeof d.name, p->device);
+    int rc = device_insert(w, &d, e);
+    if (rc == 0)
+        rc = timeline_add(w, d.id, now_ms, "registered", 0, 0, e, "by its first report, enrolment is open");
+    if (rc < 0)
+        return rc;
+    p->device_id = d.id;
+    p->device_enabled = true;
+    presence_joined(r->presence, d.id);
+    return 0;
+}
+
+/* Invariant 1: a target version that comes after the end is told, and changes nothing. */
+static int late_success(struct db *w, int64_t device_id, const struct device_event *ev, int64_t now_ms,
+                        struct err *e)
+{
+    int64_t id = 0, campaign_id = 0;
+    struct stmt *s = db_stmt(w, Q_EXECUTION_LATE);
+    bind_int(s, ":device_id", device_id);
+    bind_text(s, ":module", ev->module);
+    bind_text(s, ":version", ev->version);
+    int rc = stmt_step(s, e);
+    if (rc > 0) {
+        id = col_int(s, 0);
+        campaign_id = col_int(s, 1);
+    }
+    stmt_end(s);
+    if (rc <= 0)
+        return rc;
+    s = db_stmt(w, Q_EXECUTION_LATE_SET);
+    bind_int(s, ":id", id);
+    rc = stmt_run(s, NULL, e);
+    if (rc == 0) {
+        s = db_stmt(w, Q_CAMPAIGN_LATE_SUCCESS);
+        bind_int(s, ":id", campaign_id);
+        rc = stmt_run(s, NULL, e);
+    }
+    if (rc == 0)
+        rc = timeline_add(w, device_id, now_ms, "late_success", campaign_id, id, e,
+                          "reports %s after the end", ev->version);
+    return rc;
+}
+
+/* A version that is not the target, from a device whose execution is under way (invariant 11). */
+static int other_version(struct db *w, struct execution *x, const char *version, int64_t now_ms,
+                         struct err *e)
+{
+    char detail[DETAIL_SIZE];
+    if (x->state == EXECUTION_TESTING) {
+        snprintf(detail, sizeof detail, "it went back to %s", version);
+        return execution_attempt_ended(w, x, EXECUTION_ROLLED_BACK, REASON_ROLLED_BACK, detail, now_ms, e);
+    }
+    if (x->state != EXECUTION_INSTALLING || x->suspect)
+        return 0;
+    int64_t verdict_at_ms = now_ms + x->policy.rollback_confirm_ms;
+    x->suspect = true;
+    if (!x->deadline_at_ms || verdict_at_ms < x->deadline_at_ms)
+        x->deadline_at_ms = verdict_at_ms;
+    struct stmt *s = db_stmt(w, Q_EXECUTION_SUSPECT);
+    bind_int(s, ":id", x->id);
+    bind_int(s, ":deadline_at_ms", x->deadline_at_ms);
+    return stmt_run(s, NULL, e);
+}
+
+struct live_module {
+    int64_t id;
+    int ord;
+    char target[VERSION_SIZE];
+};
+
+static int live_modules(struct db *w, int64_t device_id, const char *module, struct live_module out[LIVE_MAX],
+                        size_t *n, struct err *e)
+{
+    struct stmt *s STMT_AUTO = db_stmt(w, Q_EXECUTION_LIVE_MODULE);
+    bind_int(s, ":device_id", device_id);
+    bind_text(s, ":module", module);
+    bind_int(s, ":cap", LIVE_MAX);
+    int rc;
+    for (*n = 0; (rc = stmt_step(s, e)) > 0; (*n)++) {
+        out[*n].id = col_int(s, 0);
+        col_text(s, 1, out[*n].target, VERSION_SIZE);
+        out[*n].ord = (int)col_int(s, 2);
+    }
+    return rc;
+}
+
+/* A target of a testing module is done already and so not among live_modules: an old version there is a
+ * rollback. */
+static int testing_went_back(struct db *w, int64_t device_id, const struct device_event *ev, int64_t now_ms,
+                             struct err *e)
+{
+    struct execution live[LIVE_MAX];
+    size_t n;
+    int rc = execution_live(w, device_id, live, &n, e);
+    if (rc < 0 || n == 0 || live[0].state != EXECUTION_TESTING)
+        return rc;
+    bool same = false;
+    struct stmt *s = db_stmt(w, Q_EXECUTION_BRINGS);
+    bind_int(s, ":id", live[0].id);
+    bind_text(s, ":module", ev->module);
+    bind_text(s, ":version", ev->version);
+    rc = stmt_step(s, e);
+    if (rc > 0)
+        same = col_int(s, 0);
+    stmt_end(s);
+    return rc <= 0 || same ? rc < 0 ? rc : 0 : other_version(w, &live[0], ev->version, now_ms, e);
+}
+
+static int on_inform(struct db *w, const struct party *p, const struct device_event *ev, int64_t now_ms,
+                     struct err *e)
+{
+    bool changed = false, matched = false;
+    struct live_module live[LIVE_MAX];
+    size_t n = 0;
+    int rc = device_version_set(w, p->device_id, ev->module, ev->version, false, now_ms, &changed, e);
+    if (rc == 0 && changed)
+        rc = timeline_add(w, p->device_id, now_ms, "version", 0, 0, e, "%s is %s", ev->module, ev->version);
+    if (rc == 0)
+        rc = live_modules(w, p->device_id, ev->module, live, &n, e);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        struct execution x;
+        if ((rc = execution_get(w, live[i].id, &x, e)) < 0)
+            break;
+        if (version_standing(p->scheme, ev->version, live[i].target) == STANDING_ON_TARGET) {
+            matched = true;
+            rc = execution_module_done(w, &x, live[i].ord, now_ms, e);
+        } else {
+            rc = other_version(w, &x, ev->version, now_ms, e);
+        }
+    }
+    if (rc == 0 && changed)
+        rc = testing_went_back(w, p->device_id, ev, now_ms, e);
+    if (rc == 0 && changed && !matched)
+        rc = late_success(w, p->device_id, ev, now_ms, e);
+    return rc;
+}
+
+/* The execution a report speaks of: by the id it echoes, else what is active. 1 found, 0 not. */
+static int reported_execution(struct db *w, const struct party *p, int64_t id, struct execution *out,
+                              struct err *e)
+{
+    struct execution live[LIVE_MAX];
+    size_t n;
+    if (id == 0) {
+        int rc = execution_live(w, p->device_id, live, &n, e);
+        if (rc < 0 || n == 0)
+            return rc;
+        *out = live[0];
+        return execution_is_active(out->state);
+    }
+    int rc = execution_get(w, id, out, e);
+    if (rc == -ERR_NOT_FOUND)
+        return 0;
+    return rc < 0 ? rc : out->device_id == p->device_id && execution_is_active(out->state);
+}
+
+static int set_percent(struct rollout *r, struct db *w, const struct execution *x, int percent,
+                       int64_t now_ms, struct err *e)
+{
+    if (percent <= x->percent)
+        ignored(r); /* invariant 4 */
+    if (percent < x->percent + PERCENT_STEP)
+        return 0;
+    struct stmt *s = db_stmt(w, Q_EXECUTION_PERCENT);
+    bind_int(s, ":id", x->id);
+    bind_int(s, ":percent", percent);
+    bind_int(s, ":now_ms", now_ms);
+    return stmt_run(s, NULL, e);
+}
+
+/* The device's own "succeeded", where its product takes it for the proof (invariant 3). */
+static int own_word(struct db *w, const struct party *p, struct execution *x, int64_t now_ms, struct err *e)
+{
+    int rc = 1;
+    while (rc > 0 && execution_is_active(x->state) && x->state != EXECUTION_TESTING) {
+        char module[MODULE_SIZE] = "", version[VERSION_SIZE] = "";
+        int ord = 0;
+        bool changed;
+        struct stmt *s = db_stmt(w, Q_EXECUTION_NEXT_MODULE);
+        bind_int(s, ":id", x->id);
+        if ((rc = stmt_step(s, e)) > 0) {
+            ord = (int)col_int(s, 0);
+            col_text(s, 1, module, sizeof module);
+            col_text(s, 3, version, sizeof version);
+        }
+        stmt_end(s);
+        if (rc > 0 &&
+            (rc = device_version_set(w, p->device_id, module, version, true, now_ms, &changed, e)) == 0)
+            rc = execution_module_done(w, x, ord, now_ms, e) < 0 ? -(int)e->code : 1;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static int on_progress(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
+                       int64_t now_ms, struct err *e)
+{
+    struct execution x;
+    int rc = reported_execution(w, p, ev->execution_id, &x, e);
+    if (rc == 0)
+        ignored(r); /* invariants 1 and 4 */
+    if (rc <= 0)
+        return rc;
+    enum execution_state to = ev->state;
+    if (to == EXECUTION_SUCCEEDED) {
+        if (p->success_by_report)
+            return own_word(w, p, &x, now_ms, e);
+        to = EXECUTION_INSTALLING; /* its word is not the proof: the version is awaited */
+    }
+    if (to == EXECUTION_DOWNLOADING && ev->percent == 100)
+        to = EXECUTION_DOWNLOADED;
+    if (to == EXECUTION_DOWNLOADING && x.state == to)
+        return set_percent(r, w, &x, ev->percent, now_ms, e);
+    if (to <= x.state) {
+        ignored(r);
+        return 0;
+    }
+    int percent = to > EXECUTION_DOWNLOADING ? 100 : ev->percent < 0 ? 0 : ev->percent;
+    struct change c = {
+        .reason = REASON_NONE, .percent = percent, .attempt = x.attempt, .deadline_at_ms = x.deadline_at_ms};
+    if (x.state == EXECUTION_OFFERED)
+        c.deadline_at_ms = now_ms + x.policy.finish_timeout_ms;
+    return execution_move(w, &x, to, &c, now_ms, e);
+}
+
+static int on_error(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
+                    int64_t now_ms, struct err *e)
+{
+    struct execution x;
+    int rc = reported_execution(w, p, ev->execution_id, &x, e);
+    if (rc == 0)
+        ignored(r);
+    if (rc <= 0)
+        return rc;
+    if (ev->reason == REASON_REJECTED) {
+        struct change c = {.reason = ev->reason, .detail = ev->detail, .attempt = x.attempt};
+        return execution_move(w, &x, EXECUTION_REJECTED, &c, now_ms, e);
+    }
+    return execution_attempt_ended(w, &x, EXECUTION_FAILED, ev->reason, ev->detail, now_ms, e);
+}
+
+/* A device that is not registered: its first INFORM may register it. 1: it is registered now. */
+static int welcome(struct rollout *r, struct db *w, struct party *p, const struct device_event *ev,
+                   int64_t now_ms, struct err *e)
+{
+    if (ev->kind != EVENT_INFORM || !p->enrolment_open || !p->product_enabled ||
+        !str_is_name(p->device, DEVICE_SIZE)) {
+        if (ev->kind != EVENT_LOGIN && ev->kind != EVENT_READY)
+            atomic_fetch_add(&r->refused, 1);
+        return 0;
+    }
+    int rc = register_device(r, w, p, now_ms, e);
+    return rc < 0 ? rc : 1;
+}
+
+int rollout_event(struct rollout *r, struct db *w, const struct device_event *ev, int64_t now_ms,
+                  struct outgoing *out, size_t *sends, struct err *e)
+{
+    struct party p;
+    *sends = 0;
+    int rc = party_get(w, ev->product, ev->device, &p, e);
+    if (rc == 0 && !p.device_id && (rc = welcome(r, w, &p, ev, now_ms, e)) == 0)
+        return 0;
+    if (rc == -ERR_NOT_FOUND || (rc >= 0 && (!p.product_enabled || !p.device_enabled))) {
+        atomic_fetch_add(&r->refused, 1);
+        return 0;
+    }
+    if (rc < 0)
+        return rc;
+    if (ev->kind == EVENT_LOGIN) {
+        presence_sessions(r->presence, p.device_id, ev->sessions);
+        return 0;
+    }
+    presence_touch(r->presence, p.device_id, now_ms);
+    bool asks = ev->kind == EVENT_READY || ev->kind == EVENT_INFORM || ev->kind == EVENT_REQUEST;
+    rc = 0;
+    if (ev->kind == EVENT_INFORM)
+        rc = on_inform(w, &p, ev, now_ms, e);
+    else if (ev->kind == EVENT_PROGRESS)
+        rc = on_progress(r, w, &p, ev, now_ms, e);
+    else if (ev->kind == EVENT_ERROR)
+        rc = on_error(r, w, &p, ev, now_ms, e);
+    if (rc == 0)
+        rc = dispatch_device(r, w, &p, asks, now_ms, out, sends, e);
+    if (rc == 0 && *sends == 0 && ev->kind == EVENT_REQUEST) {
+        *out = (struct outgoing){.nothing = true};
+        str_copy(out->protocol, sizeof out->protocol, p.protocol);
+        str_copy(out->product, sizeof out->product, p.product);
+        str_copy(out->device, sizeof out->device, p.device);
+        *sends = 1;
+    }
+    return rc;
+}
+
+int rollout_poll_idle(struct db *reader, int64_t device_id, const char *module, const char *version,
+                      bool *idle, struct err *e)
+{
+    char has[VERSION_SIZE];
+    int rc = device_version_get(reader, device_id, module, has, e);
+    if (rc < 0)
+        return rc;
+    if (*version && strcmp(has, version) != 0) {
+        *idle = false;
+        return 0;
+    }
+    struct stmt *s = db_stmt(reader, Q_EXECUTION_ANY_LIVE);
+    bind_int(s, ":device_id", device_id);
+    rc = stmt_step(s, e);
+    stmt_end(s);
+    if (rc >= 0)
+        *idle = rc == 0;
+    return rc < 0 ? rc : 0;
+}

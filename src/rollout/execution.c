@@ -1,0 +1,309 @@
+#include "rollout/execution.h"
+
+#include "base/version.h"
+#include "store/device.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define BIT(state) (1u << (state))
+#define WITHDRAWN  (BIT(EXECUTION_CANCELLED) | BIT(EXECUTION_SUPERSEDED) | BIT(EXECUTION_REMOVED))
+#define ENDED                                                                               \
+    (WITHDRAWN | BIT(EXECUTION_QUEUED) | BIT(EXECUTION_SUCCEEDED) | BIT(EXECUTION_FAILED) | \
+     BIT(EXECUTION_TIMED_OUT) | BIT(EXECUTION_REJECTED) | BIT(EXECUTION_ROLLED_BACK))
+
+/* The legal moves of the diagram; a final state has none (invariant 1). */
+static const unsigned legal[EXECUTION_STATES] = {
+    [EXECUTION_PENDING] = BIT(EXECUTION_QUEUED) | BIT(EXECUTION_SUCCEEDED) | WITHDRAWN,
+    [EXECUTION_QUEUED] =
+        BIT(EXECUTION_OFFERED) | BIT(EXECUTION_QUEUED) | BIT(EXECUTION_SUCCEEDED) | WITHDRAWN,
+    [EXECUTION_OFFERED] = BIT(EXECUTION_DOWNLOADING) | BIT(EXECUTION_DOWNLOADED) | BIT(EXECUTION_INSTALLING) |
+                          BIT(EXECUTION_TESTING) | ENDED,
+    [EXECUTION_DOWNLOADING] =
+        BIT(EXECUTION_DOWNLOADED) | BIT(EXECUTION_INSTALLING) | BIT(EXECUTION_TESTING) | ENDED,
+    [EXECUTION_DOWNLOADED] = BIT(EXECUTION_INSTALLING) | BIT(EXECUTION_TESTING) | ENDED,
+    [EXECUTION_INSTALLING] = BIT(EXECUTION_TESTING) | ENDED,
+    [EXECUTION_TESTING] = ENDED,
+};
+
+bool execution_may_move(enum execution_state from, enum execution_state to)
+{
+    return (legal[from] & BIT(to)) != 0;
+}
+
+enum standing version_standing(enum version_scheme scheme, const char *has, const char *target)
+{
+    int order;
+    if (strcmp(has, target) == 0)
+        return STANDING_ON_TARGET;
+    if (!*has || !version_compare(scheme, has, target, &order))
+        return STANDING_UNKNOWN;
+    return order < 0 ? STANDING_BELOW : order > 0 ? STANDING_ABOVE : STANDING_ON_TARGET;
+}
+
+static int party_read(struct stmt *s, const char *product, const char *device, struct party *out,
+                      struct err *e)
+{
+    int rc = stmt_step(s, e);
+    if (rc == 0)
+        rc = err_field(e, ERR_NOT_FOUND, "product", "there is no product \"%s\"", product);
+    if (rc > 0) {
+        *out = (struct party){
+            .product_id = col_int(s, 0),
+            .product_enabled = col_int(s, 1),
+            .enrolment_open = col_int(s, 2),
+            .success_by_report = col_int(s, 5),
+            .device_id = col_int(s, 6),
+            .device_enabled = col_int(s, 7),
+            .device_paused = col_int(s, 8),
+        };
+        col_text(s, 3, out->protocol, sizeof out->protocol);
+        int scheme = version_scheme_parse(col_ptr(s, 4));
+        out->scheme = scheme < 0 ? VERSION_DOTTED : (enum version_scheme)scheme;
+        col_text(s, 9, out->product, sizeof out->product);
+        if (out->device_id)
+            col_text(s, 10, out->device, sizeof out->device);
+        else
+            str_copy(out->device, sizeof out->device, device);
+        rc = 0;
+    }
+    stmt_end(s);
+    return rc;
+}
+
+int party_get(struct db *db, const char *product, const char *device, struct party *out, struct err *e)
+{
+    struct stmt *s = db_stmt(db, Q_PARTY_GET);
+    bind_text(s, ":product", product);
+    bind_text(s, ":device", device);
+    return party_read(s, product, device, out, e);
+}
+
+int party_get_id(struct db *db, int64_t device_id, struct party *out, struct err *e)
+{
+    struct stmt *s = db_stmt(db, Q_PARTY_GET_ID);
+    bind_int(s, ":id", device_id);
+    return party_read(s, "", "", out, e);
+}
+
+static int execution_read(struct stmt *s, struct execution *x, struct err *e)
+{
+    int campaign_state = campaign_state_parse(col_ptr(s, 12));
+    *x = (struct execution){
+        .id = col_int(s, 0),
+        .campaign_id = col_int(s, 1),
+        .device_id = col_int(s, 2),
+        .wave = (int)col_int(s, 3),
+        .state = (enum execution_state)col_int(s, 4),
+        .percent = (int)col_int(s, 5),
+        .attempt = (int)col_int(s, 6),
+        .suspect = col_int(s, 7),
+        .due_at_ms = col_int(s, 8),
+        .deadline_at_ms = col_int(s, 9),
+        .started_at_ms = col_int(s, 10),
+        .updated_at_ms = col_int(s, 11),
+        .campaign_state = (enum campaign_state)campaign_state,
+    };
+    return policy_load(col_ptr(s, 13), &x->policy, e);
+}
+
+int execution_get(struct db *db, int64_t id, struct execution *out, struct err *e)
+{
+    struct stmt *s STMT_AUTO = db_stmt(db, Q_EXECUTION_GET);
+    bind_int(s, ":id", id);
+    int rc = stmt_step(s, e);
+    if (rc == 0)
+        return err_set(e, ERR_NOT_FOUND, "there is no execution %lld", (long long)id);
+    return rc < 0 ? rc : execution_read(s, out, e);
+}
+
+int execution_live(struct db *db, int64_t device_id, struct execution out[LIVE_MAX], size_t *n, struct err *e)
+{
+    struct stmt *s STMT_AUTO = db_stmt(db, Q_EXECUTION_LIVE);
+    bind_int(s, ":device_id", device_id);
+    bind_int(s, ":cap", LIVE_MAX);
+    size_t found = 0;
+    int rc;
+    while ((rc = stmt_step(s, e)) > 0)
+        if ((rc = execution_read(s, &out[found++], e)) < 0)
+            return rc;
+    if (rc == 0)
+        *n = found;
+    return rc;
+}
+
+int wave_count_add(struct db *w, int64_t campaign_id, int wave, enum execution_state state, int64_t n,
+                   struct err *e)
+{
+    struct stmt *s = db_stmt(w, Q_WAVE_COUNT_ADD);
+    bind_int(s, ":campaign_id", campaign_id);
+    bind_int(s, ":wave", wave);
+    bind_int(s, ":state", state);
+    bind_int(s, ":n", n);
+    return stmt_run(s, NULL, e);
+}
+
+static int set_active(struct db *w, const struct execution *x, bool active, struct err *e)
+{
+    struct stmt *s = db_stmt(w, Q_EXECUTION_MODULE_ACTIVATE);
+    bind_int(s, ":id", x->id);
+    bind_int(s, ":active", active);
+    return stmt_run(s, NULL, e);
+}
+
+static int write_move(struct db *w, const struct execution *x, enum execution_state to,
+                      const struct change *c, int64_t started_at_ms, int64_t now_ms, struct err *e)
+{
+    int64_t changed;
+    struct stmt *s = db_stmt(w, Q_EXECUTION_MOVE);
+    bind_int(s, ":id", x->id);
+    bind_int(s, ":from", x->state);
+    bind_int(s, ":to", to);
+    bind_int(s, ":percent", c->percent);
+    bind_int(s, ":attempt", c->attempt);
+    bind_text(s, ":reason", reason_word(c->reason));
+    bind_text(s, ":detail", c->detail ? c->detail : "");
+    bind_int(s, ":due_at_ms", c->due_at_ms);
+    if (c->deadline_at_ms)
+        bind_int(s, ":deadline_at_ms", c->deadline_at_ms);
+    bind_int(s, ":started_at_ms", started_at_ms);
+    bind_int(s, ":now_ms", now_ms);
+    int rc = stmt_run(s, &changed, e);
+    if (rc == 0 && changed != 1)
+        rc = err_set(e, ERR_INTERNAL, "execution %lld is not %s any more", (long long)x->id,
+                     execution_state_word(x->state));
+    return rc;
+}
+
+static int tell_move(struct db *w, const struct execution *x, enum execution_state to, const struct change *c,
+                     int64_t now_ms, struct err *e)
+{
+    const char *reason = reason_word(c->reason);
+    const char *detail = c->detail ? c->detail : "";
+    return timeline_add(w, x->device_id, now_ms, "state", x->campaign_id, x->id, e, "%s -> %s%s%s%s%s",
+                        execution_state_word(x->state), execution_state_word(to), *reason ? ", " : "", reason,
+                        *detail ? ": " : "", detail);
+}
+
+int execution_move(struct db *w, struct execution *x, enum execution_state to, const struct change *c,
+                   int64_t now_ms, struct err *e)
+{
+    if (!execution_may_move(x->state, to))
+        return err_set(e, ERR_INTERNAL, "execution %lld cannot go from %s to %s", (long long)x->id,
+                       execution_state_word(x->state), execution_state_word(to));
+    bool was_active = execution_is_active(x->state), is_active = execution_is_active(to);
+    int64_t started_at_ms = x->started_at_ms;
+    if (to == EXECUTION_QUEUED || to == EXECUTION_OFFERED)
+        started_at_ms = 0;
+    else if (is_active && !started_at_ms)
+        started_at_ms = now_ms;
+
+    int rc = write_move(w, x, to, c, started_at_ms, now_ms, e);
+    if (rc == 0 && was_active != is_active)
+        rc = set_active(w, x, is_active, e);
+    if (rc == 0 && to != x->state)
+        rc = wave_count_add(w, x->campaign_id, x->wave, x->state, -1, e);
+    if (rc == 0 && to != x->state)
+        rc = wave_count_add(w, x->campaign_id, x->wave, to, 1, e);
+    if (rc == 0)
+        rc = tell_move(w, x, to, c, now_ms, e);
+    if (rc < 0)
+        return rc;
+    x->state = to;
+    x->percent = c->percent;
+    x->attempt = c->attempt;
+    x->suspect = false;
+    x->due_at_ms = c->due_at_ms;
+    x->deadline_at_ms = c->deadline_at_ms;
+    x->started_at_ms = started_at_ms;
+    x->updated_at_ms = now_ms;
+    return 0;
+}
+
+/* Doubles with each attempt, at most a thousandfold: a long campaign must not sleep for ever. */
+static int64_t backoff_ms(const struct policy *p, int attempt)
+{
+    int doublings = attempt - 1 > 10 ? 10 : attempt > 1 ? attempt - 1 : 0;
+    return p->retry_after_ms << doublings;
+}
+
+static bool may_try_again(const struct execution *x, enum reason reason)
+{
+    bool campaign_goes_on = x->campaign_state == CAMPAIGN_RUNNING || x->campaign_state == CAMPAIGN_PAUSED;
+    return campaign_goes_on && x->attempt < x->policy.max_attempts && (x->policy.retry_on & 1u << reason);
+}
+
+int execution_attempt_ended(struct db *w, struct execution *x, enum execution_state final, enum reason reason,
+                            const char *detail, int64_t now_ms, struct err *e)
+{
+    struct change c = {.reason = reason, .detail = detail, .percent = x->percent, .attempt = x->attempt};
+    if (!may_try_again(x, reason))
+        return execution_move(w, x, final, &c, now_ms, e);
+    c.percent = 0;
+    c.due_at_ms = now_ms + backoff_ms(&x->policy, x->attempt);
+    return execution_move(w, x, EXECUTION_QUEUED, &c, now_ms, e);
+}
+
+static int modules_left(struct db *w, int64_t id, int64_t *left, struct err *e)
+{
+    struct stmt *s STMT_AUTO = db_stmt(w, Q_EXECUTION_MODULES_LEFT);
+    bind_int(s, ":id", id);
+    int rc = stmt_step(s, e);
+    if (rc <= 0)
+        return rc < 0
+                   ? rc
+                   : err_set(e, ERR_INTERNAL, "counting the modules of execution %lld failed", (long long)id);
+    *left = col_int(s, 0);
+    return 0;
+}
+
+int execution_module_done(struct db *w, struct execution *x, int ord, int64_t now_ms, struct err *e)
+{
+    int64_t left = 0;
+    struct stmt *s = db_stmt(w, Q_EXECUTION_MODULE_DONE);
+    bind_int(s, ":id", x->id);
+    bind_int(s, ":ord", ord);
+    bind_int(s, ":now_ms", now_ms);
+    int rc = stmt_run(s, NULL, e);
+    if (rc == 0)
+        rc = modules_left(w, x->id, &left, e);
+    if (rc < 0)
+        return rc;
+    if (left > 0) {
+        /* the next module is offered with attempts of its own */
+        struct change next = {.reason = REASON_NONE};
+        return x->state == EXECUTION_PENDING ? 0 : execution_move(w, x, EXECUTION_QUEUED, &next, now_ms, e);
+    }
+    bool was_there = x->attempt == 0;
+    struct change done = {
+        .reason = was_there ? REASON_ALREADY_INSTALLED : REASON_NONE, .percent = 100, .attempt = x->attempt};
+    if (x->policy.health_hold_off_ms == 0 || !execution_is_active(x->state))
+        return execution_move(w, x, EXECUTION_SUCCEEDED, &done, now_ms, e);
+    done.deadline_at_ms = now_ms + x->policy.health_hold_off_ms;
+    return execution_move(w, x, EXECUTION_TESTING, &done, now_ms, e);
+}
+
+/* Health hold-off over: the device must have been heard since the new version was seen. */
+static int hold_off_ended(struct rollout *r, struct db *w, struct execution *x, int64_t now_ms, struct err *e)
+{
+    bool heard = presence_there(r->presence, x->device_id, now_ms) ||
+                 presence_last_seen(r->presence, x->device_id) > x->updated_at_ms;
+    struct change c = {.reason = REASON_NONE, .percent = 100, .attempt = x->attempt};
+    if (heard)
+        return execution_move(w, x, EXECUTION_SUCCEEDED, &c, now_ms, e);
+    return execution_attempt_ended(w, x, EXECUTION_FAILED, REASON_BOOT,
+                                   "not heard again after it reported the new version", now_ms, e);
+}
+
+int execution_clock_ended(struct rollout *r, struct db *w, struct execution *x, int64_t now_ms, struct err *e)
+{
+    if (x->state == EXECUTION_TESTING)
+        return hold_off_ended(r, w, x, now_ms, e);
+    if (x->state == EXECUTION_INSTALLING && x->suspect)
+        return execution_attempt_ended(w, x, EXECUTION_ROLLED_BACK, REASON_ROLLED_BACK,
+                                       "it kept the old version after installing", now_ms, e);
+    return execution_attempt_ended(w, x, EXECUTION_TIMED_OUT, REASON_TIMED_OUT,
+                                   x->state == EXECUTION_OFFERED ? "no sign of life within offer_timeout"
+                                                                 : "not finished within finish_timeout",
+                                   now_ms, e);
+}

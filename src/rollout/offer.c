@@ -1,0 +1,162 @@
+#include "rollout/execution.h"
+
+#include "base/digest.h"
+#include "store/firmware.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SIGNATURE_BYTES \
+    16 /* of the HMAC: 128 bits are beyond guessing, and keep the URL short for small buffers */
+#define URL_MIN_LIFE_MS (24 * 3600 * 1000LL)
+
+static void url_signature(const struct rollout *r, const char *sha256, const char *device_path,
+                          const char *expires, char out[BASE64_SIZE(SIGNATURE_BYTES)])
+{
+    char text[SHA256_TEXT_SIZE + PRODUCT_SIZE + DEVICE_SIZE + 32];
+    unsigned char mac[SHA256_BYTES];
+    int n = snprintf(text, sizeof text, "%s\n%s\n%s", sha256, device_path, expires);
+    hmac_sha256(r->url_key, sizeof r->url_key, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1, mac);
+    base64url_format(mac, SIGNATURE_BYTES, out);
+}
+
+bool offer_url_make(const struct rollout *r, const char *sha256, const char *product, const char *device,
+                    int64_t expires_at_ms, char url[URL_SIZE])
+{
+    char path[PRODUCT_SIZE + DEVICE_SIZE], expires[24], signature[BASE64_SIZE(SIGNATURE_BYTES)];
+    snprintf(path, sizeof path, "%s/%s", product, device);
+    snprintf(expires, sizeof expires, "%lld", (long long)(expires_at_ms / 1000));
+    url_signature(r, sha256, path, expires, signature);
+    /* names hold nothing that RFC 3986 does not allow in a query as it is */
+    int n = snprintf(url, URL_SIZE, "%s/firmware/%s?d=%s&e=%s&s=%s", r->public_url, sha256, path, expires,
+                     signature);
+    return n > 0 && n < URL_SIZE;
+}
+
+bool offer_url_check(const struct rollout *r, const char *sha256, const char *device_path,
+                     const char *expires, const char *signature, int64_t now_ms)
+{
+    char right[BASE64_SIZE(SIGNATURE_BYTES)];
+    uint64_t end_s;
+    if (strlen(sha256) >= SHA256_TEXT_SIZE || strlen(device_path) >= PRODUCT_SIZE + DEVICE_SIZE ||
+        !str_to_uint(expires, INT64_MAX / 1000, &end_s))
+        return false;
+    url_signature(r, sha256, device_path, expires, right);
+    return same_secret(right, strlen(right), signature, strlen(signature)) && (int64_t)end_s * 1000 > now_ms;
+}
+
+/* The offer of an execution's next module. The URL lives at least as long as the execution may. */
+static int build_offer(struct rollout *r, const struct party *p, const struct execution *x,
+                       const struct firmware *f, int64_t now_ms, struct outgoing *out, struct err *e)
+{
+    int64_t life_ms = x->policy.offer_timeout_ms + x->policy.finish_timeout_ms;
+    *out = (struct outgoing){.offer = {.id = x->id, .size = f->size, .digests = f->digests}};
+    struct offer *o = &out->offer;
+    o->expires_at_ms = now_ms + (life_ms > URL_MIN_LIFE_MS ? life_ms : URL_MIN_LIFE_MS);
+    str_copy(out->protocol, sizeof out->protocol, p->protocol);
+    str_copy(out->product, sizeof out->product, p->product);
+    str_copy(out->device, sizeof out->device, p->device);
+    str_copy(o->version, sizeof o->version, f->version);
+    str_copy(o->module, sizeof o->module, f->module);
+    str_copy(o->signature, sizeof o->signature, f->signature);
+    str_copy(o->delta_from, sizeof o->delta_from, f->delta_from);
+    if (!offer_url_make(r, f->digests.sha256, p->product, p->device, o->expires_at_ms, o->url))
+        return err_set(e, ERR_INTERNAL, "the URL of an offer does not fit %d bytes", URL_SIZE);
+    return 0;
+}
+
+struct next_module {
+    int ord;
+    char module[MODULE_SIZE], target[VERSION_SIZE], has[VERSION_SIZE];
+    int64_t firmware_id;
+};
+
+/* 1 when x has a module left, 0 when none, <0 on failure. */
+static int next_module(struct db *w, int64_t id, struct next_module *out, struct err *e)
+{
+    struct stmt *s STMT_AUTO = db_stmt(w, Q_EXECUTION_NEXT_MODULE);
+    bind_int(s, ":id", id);
+    int rc = stmt_step(s, e);
+    if (rc <= 0)
+        return rc;
+    out->ord = (int)col_int(s, 0);
+    col_text(s, 1, out->module, sizeof out->module);
+    out->firmware_id = col_int(s, 2);
+    col_text(s, 3, out->target, sizeof out->target);
+    col_text(s, 4, out->has, sizeof out->has);
+    return 1;
+}
+
+static int offer_of(struct rollout *r, struct db *w, const struct party *p, const struct execution *x,
+                    int64_t firmware_id, int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e)
+{
+    struct firmware f;
+    int rc = firmware_get(w, firmware_id, &f, e);
+    if (rc == 0)
+        rc = build_offer(r, p, x, &f, now_ms, out, e);
+    if (rc == 0)
+        *sends = 1;
+    return rc;
+}
+
+/* A device that came back or asked gets what is under way once more: same id, no new attempt, the clock runs
+ * on. From installing on it has the file, and a second offer would start it anew. */
+static int offer_again(struct rollout *r, struct db *w, const struct party *p, const struct execution *x,
+                       int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e)
+{
+    struct next_module m;
+    bool begun = x->state == EXECUTION_DOWNLOADING || x->state == EXECUTION_DOWNLOADED;
+    if (!begun && (x->state != EXECUTION_OFFERED || x->campaign_state != CAMPAIGN_RUNNING))
+        return 0;
+    int rc = next_module(w, x->id, &m, e);
+    return rc <= 0 ? rc : offer_of(r, w, p, x, m.firmware_id, now_ms, out, sends, e);
+}
+
+/* Asks what stands between a queued execution and its offer, and makes it. x may end here (invariant 6). */
+static int offer_queued(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
+                        int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e)
+{
+    struct next_module m;
+    int rc;
+    while ((rc = next_module(w, x->id, &m, e)) > 0) {
+        enum standing standing = version_standing(p->scheme, m.has, m.target);
+        if (standing != STANDING_ON_TARGET) {
+            if (standing == STANDING_ABOVE && !x->policy.allow_downgrade) {
+                struct change c = {.reason = REASON_NEWER_INSTALLED, .attempt = x->attempt};
+                return execution_move(w, x, EXECUTION_SUPERSEDED, &c, now_ms, e);
+            }
+            struct change c = {.reason = REASON_NONE,
+                               .attempt = x->attempt + 1,
+                               .deadline_at_ms = now_ms + x->policy.offer_timeout_ms};
+            rc = execution_move(w, x, EXECUTION_OFFERED, &c, now_ms, e);
+            return rc < 0 ? rc : offer_of(r, w, p, x, m.firmware_id, now_ms, out, sends, e);
+        }
+        if ((rc = execution_module_done(w, x, m.ord, now_ms, e)) < 0)
+            return rc;
+        if (execution_is_final(x->state))
+            return 0;
+    }
+    return rc;
+}
+
+int dispatch_device(struct rollout *r, struct db *w, const struct party *p, bool again, int64_t now_ms,
+                    struct outgoing *out, size_t *sends, struct err *e)
+{
+    struct execution live[LIVE_MAX];
+    size_t n = 0;
+    *sends = 0;
+    if (!p->product_enabled || !p->device_enabled || p->device_paused)
+        return 0;
+    int rc = execution_live(w, p->device_id, live, &n, e);
+    if (rc < 0 || n == 0)
+        return rc;
+    /* one thing at a time: a device that is at work is not offered another (invariant 2) */
+    if (execution_is_active(live[0].state))
+        return again ? offer_again(r, w, p, &live[0], now_ms, out, sends, e) : 0;
+    for (size_t i = 0; i < n && *sends == 0 && rc == 0; i++) {
+        struct execution *x = &live[i];
+        if (x->state == EXECUTION_QUEUED && x->campaign_state == CAMPAIGN_RUNNING && x->due_at_ms <= now_ms)
+            rc = offer_queued(r, w, p, x, now_ms, out, sends, e);
+    }
+    return rc;
+}
