@@ -51,8 +51,11 @@ size_t store_queue_length(struct store *s);
 /* ---- reading: the calling thread's read-only connection, opened at its first use and closed with the store. */
 int store_reader(struct store *s, struct db **out, struct err *e);
 
-/* ---- statements. db_stmt gives the statement reset and unbound; a failure to prepare shows at the first step.
- * A statement is used up by stmt_end (or by stmt_run, which calls it) before the same one is asked for again. */
+/* ---- statements. db_stmt gives the statement reset and unbound; a failure to prepare or to bind shows at the first
+ * step. A statement is used up by stmt_end (or by stmt_run, which calls it) before the same one is asked for again: the
+ * same query within its own loop is a programming mistake and stops the program. Parameters that were not bound are
+ * null; their names are given as they stand in the SQL: ":id".
+ * Of SQLite's errors, a constraint is ERR_CONFLICT, a full disk ERR_NO_SPACE, a lock ERR_BUSY, all else ERR_INTERNAL. */
 struct stmt *db_stmt(struct db *db, enum query q);
 void bind_int(struct stmt *s, const char *name, int64_t value);
 void bind_text(struct stmt *s, const char *name, const char *text);                /* NULL binds null */

@@ -1,0 +1,50 @@
+-- What the store does to itself: transactions, identity, checks.
+
+-- name: tx_begin
+BEGIN IMMEDIATE
+
+-- name: tx_commit
+COMMIT
+
+-- name: tx_rollback
+ROLLBACK
+
+-- name: job_begin
+SAVEPOINT job
+
+-- name: job_keep
+RELEASE job
+
+-- name: job_undo
+ROLLBACK TO job
+
+-- name: db_synchronous
+PRAGMA synchronous = FULL
+
+-- name: db_query_only
+PRAGMA query_only = ON
+
+-- name: store_wal
+PRAGMA journal_mode = WAL
+
+-- name: store_application_id
+PRAGMA application_id
+
+-- 'OTAD'
+-- name: store_claim
+PRAGMA application_id = 0x4F544144
+
+-- name: store_version
+PRAGMA user_version
+
+-- name: store_tables
+SELECT count(*) FROM sqlite_schema
+
+-- name: store_quick_check
+PRAGMA quick_check(1)
+
+-- name: store_foreign_key_check
+PRAGMA foreign_key_check
+
+-- name: store_copy
+VACUUM INTO :path

@@ -1,0 +1,42 @@
+-- name: product_insert
+INSERT INTO product (key, name, protocol, enrolment, enrolment_secret, public, enabled, strict_version,
+                     version_scheme, chip, max_image_bytes, success, created_at_ms)
+VALUES (:key, :name, :protocol, :enrolment, :enrolment_secret, :public, :enabled, :strict_version,
+        :version_scheme, :chip, :max_image_bytes, :success, :created_at_ms)
+
+-- name: product_update
+UPDATE product
+SET name = :name, protocol = :protocol, enrolment = :enrolment, enrolment_secret = :enrolment_secret,
+    public = :public, enabled = :enabled, strict_version = :strict_version, version_scheme = :version_scheme,
+    chip = :chip, max_image_bytes = :max_image_bytes, success = :success, revision = revision + 1
+WHERE id = :id AND revision = :revision
+
+-- name: product_delete
+DELETE FROM product WHERE id = :id
+
+-- The names of devices that are gone belong to executions of the product's campaigns: without those, to nothing.
+-- name: product_forget_gone
+-- scan: once in a product's life, when it is deleted
+DELETE FROM device_gone WHERE product_id = :id
+
+-- name: product_get
+SELECT id, key, name, protocol, enrolment, enrolment_secret, public, enabled, strict_version, version_scheme, chip,
+       max_image_bytes, success, created_at_ms, revision
+FROM product WHERE key = :key
+
+-- name: product_get_id
+SELECT id, key, name, protocol, enrolment, enrolment_secret, public, enabled, strict_version, version_scheme, chip,
+       max_image_bytes, success, created_at_ms, revision
+FROM product WHERE id = :id
+
+-- name: product_list
+SELECT id, key, name, protocol, enrolment, enrolment_secret, public, enabled, strict_version, version_scheme, chip,
+       max_image_bytes, success, created_at_ms, revision
+FROM product WHERE id > :after_id ORDER BY id LIMIT :cap
+
+-- One of the things that keep a product, by name; no row when nothing does.
+-- name: product_in_use
+SELECT 'devices' WHERE EXISTS (SELECT 1 FROM device WHERE product_id = :id)
+UNION ALL SELECT 'campaigns' WHERE EXISTS (SELECT 1 FROM campaign WHERE product_id = :id)
+UNION ALL SELECT 'firmware' WHERE EXISTS (SELECT 1 FROM firmware WHERE product_id = :id)
+LIMIT 1

@@ -1,0 +1,49 @@
+/* db_private.h: what db.c, writer.c and migrate.c know of each other. SQLite itself stays behind db.c.
+ *
+ *   db.c       one connection and its statements
+ *   migrate.c  whether a file is a store of ours, whole, and of this schema
+ *   writer.c   the store: the writer's thread with its queue, and the readers */
+#ifndef OTAD_STORE_DB_PRIVATE_H
+#define OTAD_STORE_DB_PRIVATE_H
+
+#include "store/db.h"
+
+#define STORE_APPLICATION_ID 0x4F544144 /* 'OTAD', as sql/db.sql claims it */
+
+enum db_mode { DB_WRITER, DB_READER };
+
+int db_open(const char *path, enum db_mode mode, struct db **out, struct err *e);
+/* Runs and closes nothing else: statements still in use are ended first. NULL is fine. */
+void db_close(struct db *db);
+
+/* One named statement without parameters, to its end. */
+int db_run(struct db *db, enum query q, struct err *e);
+/* The first column of its first row, as a number; 0 without a row. */
+int db_number(struct db *db, enum query q, int64_t *out, struct err *e);
+/* Any number of statements, for migrations. */
+int db_script(struct db *db, const char *sql, struct err *e);
+/* PRAGMA user_version, which takes no parameters. */
+int db_version_set(struct db *db, int version, struct err *e);
+
+/* False after an error that made SQLite roll back by itself. */
+bool db_in_transaction(struct db *db);
+/* Ends the statements that a function left in use; that is a programming mistake, but one that may wait. */
+void db_end_all(struct db *db);
+
+/* Moves the WAL into the file as far as readers allow; truncate: waits shortly for them and empties the WAL's
+ * file. *all: nothing is left to move. */
+int db_checkpoint(struct db *db, bool truncate, bool *all, struct err *e);
+
+struct migration {
+    int number;
+    const char *sql;
+};
+/* Those built in, ordered by number. */
+struct migration db_migration(size_t i);
+size_t db_migrations(void);
+
+/* Makes an empty file a store, brings an older one up to date (a copy beside it first), refuses what is none,
+ * is damaged, or was made by a newer otad. list is ordered by number. */
+int migrate(struct db *w, const char *path, const struct migration list[], size_t n, struct err *e);
+
+#endif

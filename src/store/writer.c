@@ -1,0 +1,424 @@
+#include "store/db.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "db_private.h"
+#include "model/board.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BATCH_JOBS    256 /* jobs that share a commit at most */
+#define BATCH_MS      20 /* and how long they may take together, so that the first does not wait for the last */
+#define QUIET_MS      500 /* without a job: time to move the WAL into the file */
+#define WAL_MAX_BYTES (64LL << 20)
+#define TRUNCATE_MS   1000 /* between attempts, when a reader holds the WAL */
+#define MIGRATION_MAX 64
+
+/* A thread's reader. It ends with its thread, or with the store. */
+struct reader {
+    struct store *store;
+    struct db *db;
+    struct reader *next;
+};
+
+struct store {
+    char path[FILE_PATH_SIZE];
+    char wal_path[FILE_PATH_SIZE];
+    struct db *w; /* the writer's thread alone, from its start to its end */
+    pthread_t thread;
+    pthread_key_t reader_key;
+
+    pthread_mutex_t lock; /* what follows */
+    pthread_cond_t work;
+    struct job *first, *last;
+    size_t queued;
+    bool ending;
+    struct reader *readers;
+
+    /* the writer's thread alone */
+    bool unmoved;            /* the WAL holds what the file does not */
+    bool well;               /* the last commit worked */
+    int64_t truncated_at_ms; /* monotonic */
+};
+
+/* ---- the queue */
+
+void store_submit(struct store *s, struct job *job)
+{
+    job->next = NULL;
+    pthread_mutex_lock(&s->lock);
+    if (s->last)
+        s->last->next = job;
+    else
+        s->first = job;
+    s->last = job;
+    s->queued++;
+    pthread_cond_signal(&s->work);
+    pthread_mutex_unlock(&s->lock);
+}
+
+size_t store_queue_length(struct store *s)
+{
+    size_t n;
+
+    pthread_mutex_lock(&s->lock);
+    n = s->queued;
+    pthread_mutex_unlock(&s->lock);
+    return n;
+}
+
+static struct job *take(struct store *s)
+{
+    struct job *job;
+
+    pthread_mutex_lock(&s->lock);
+    job = s->first;
+    if (job) {
+        s->first = job->next;
+        if (!s->first)
+            s->last = NULL;
+        s->queued--;
+        job->next = NULL;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return job;
+}
+
+enum waited { WAITED_WORK, WAITED_QUIET, WAITED_END };
+
+/* Until there is a job, or the store ends with none left, or, while the WAL holds something, all is quiet. */
+static enum waited wait_for_work(struct store *s)
+{
+    enum waited found = WAITED_WORK;
+    struct timespec until;
+    int64_t at_ms = clock_mono_ms() + QUIET_MS;
+
+    until.tv_sec = at_ms / 1000;
+    until.tv_nsec = at_ms % 1000 * 1000000;
+    pthread_mutex_lock(&s->lock);
+    while (!s->first && found == WAITED_WORK) {
+        if (s->ending)
+            found = WAITED_END;
+        else if (!s->unmoved)
+            pthread_cond_wait(&s->work, &s->lock);
+        else if (pthread_cond_timedwait(&s->work, &s->lock, &until) == ETIMEDOUT && !s->first)
+            found = WAITED_QUIET;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return found;
+}
+
+/* ---- one transaction */
+
+struct batch {
+    struct job *first, **end;
+    size_t n;
+};
+
+/* Every job that believed in its success learns that it is not to be. */
+static void batch_fail(struct batch *b, int rc, const struct err *e)
+{
+    for (struct job *job = b->first; job; job = job->next)
+        if (job->rc == 0) {
+            job->rc = rc;
+            job->err = *e;
+        }
+}
+
+/* Runs a job in its savepoint. 0, also when the job failed and was undone; negative when the whole
+ * transaction is lost. An error that makes SQLite roll back by itself (disk full, I/O) takes the jobs before
+ * it along. */
+static int run_job(struct db *w, struct job *job, struct err *e)
+{
+    int rc = db_run(w, Q_JOB_BEGIN, e);
+
+    if (rc < 0)
+        return rc;
+    job->rc = job->run(w, job->arg, &job->err);
+    db_end_all(w);
+    if (!db_in_transaction(w)) {
+        if (job->rc == 0)
+            job->rc = err_set(&job->err, ERR_INTERNAL, "store: the transaction was lost");
+        *e = job->err;
+        return job->rc;
+    }
+    if (job->rc < 0)
+        rc = db_run(w, Q_JOB_UNDO, e);
+    return rc < 0 ? rc : db_run(w, Q_JOB_KEEP, e);
+}
+
+/* Jobs that arrive meanwhile still join. */
+static int run_jobs(struct store *s, struct batch *b, struct err *e)
+{
+    int64_t began_ms = clock_mono_ms();
+    struct job *job;
+    int rc = 0;
+
+    while (rc == 0 && b->n < BATCH_JOBS && (!b->n || clock_mono_ms() - began_ms < BATCH_MS) &&
+           (job = take(s))) {
+        job->rc = 0;
+        *b->end = job;
+        b->end = &job->next;
+        b->n++;
+        rc = run_job(s->w, job, e);
+    }
+    return rc;
+}
+
+static void tell_board(struct store *s, int rc, const struct err *e)
+{
+    if (rc < 0) {
+        log_error("%s", e->text);
+        board_set(BOARD_STORE, false, "%s", e->text);
+    } else if (!s->well) {
+        board_set(BOARD_STORE, true, "%s", s->path);
+    }
+    s->well = rc == 0;
+}
+
+static void run_batch(struct store *s)
+{
+    struct batch b = {.end = &b.first};
+    struct err e, ignored;
+    int rc = db_run(s->w, Q_TX_BEGIN, &e);
+
+    if (rc == 0)
+        rc = run_jobs(s, &b, &e);
+    else if ((*b.end = take(s)))
+        b.first->rc = 0; /* one job at a time learns that there is no transaction; the queue keeps its pace */
+    if (rc == 0)
+        rc = db_run(s->w, Q_TX_COMMIT, &e);
+    if (rc < 0) {
+        if (db_in_transaction(s->w))
+            db_run(s->w, Q_TX_ROLLBACK, &ignored);
+        batch_fail(&b, rc, &e);
+    }
+    tell_board(s, rc, &e);
+    s->unmoved = true;
+    while (b.first) {
+        struct job *job = b.first;
+
+        b.first = job->next;
+        job->done(job);
+    }
+}
+
+/* ---- the WAL: moved into the file in quiet moments, and cut when readers have let it grow */
+
+static int64_t wal_bytes(const struct store *s)
+{
+    struct stat st;
+
+    return stat(s->wal_path, &st) == 0 ? (int64_t)st.st_size : 0;
+}
+
+static void checkpoint(struct store *s, bool truncate)
+{
+    struct err e;
+    bool all = false;
+
+    if (db_checkpoint(s->w, truncate, &all, &e) < 0)
+        log_warn("%s", e.text);
+    s->unmoved = !all;
+}
+
+static void keep_wal_short(struct store *s)
+{
+    int64_t now_ms = clock_mono_ms();
+
+    if (now_ms - s->truncated_at_ms < TRUNCATE_MS || wal_bytes(s) <= WAL_MAX_BYTES)
+        return;
+    s->truncated_at_ms = now_ms;
+    checkpoint(s, true);
+}
+
+static void *writer_main(void *arg)
+{
+    struct store *s = arg;
+
+    for (;;) {
+        switch (wait_for_work(s)) {
+        case WAITED_WORK:
+            run_batch(s);
+            keep_wal_short(s);
+            break;
+        case WAITED_QUIET:
+            checkpoint(s, false);
+            break;
+        case WAITED_END:
+            checkpoint(s, true);
+            return NULL;
+        }
+    }
+}
+
+/* ---- waiting for a job */
+
+struct waiter {
+    struct job job;
+    pthread_mutex_t lock;
+    pthread_cond_t over;
+    bool done;
+};
+
+static void waiter_done(struct job *job)
+{
+    struct waiter *waiter = (struct waiter *)job; /* its first member */
+
+    pthread_mutex_lock(&waiter->lock);
+    waiter->done = true;
+    pthread_cond_signal(&waiter->over);
+    pthread_mutex_unlock(&waiter->lock);
+}
+
+int store_write(struct store *s, int (*run)(struct db *w, void *arg, struct err *e), void *arg, struct err *e)
+{
+    struct waiter waiter = {.job = {.run = run, .done = waiter_done, .arg = arg},
+                            .lock = PTHREAD_MUTEX_INITIALIZER,
+                            .over = PTHREAD_COND_INITIALIZER};
+
+    assert(!pthread_equal(pthread_self(), s->thread)); /* it would wait for itself */
+    store_submit(s, &waiter.job);
+    pthread_mutex_lock(&waiter.lock);
+    while (!waiter.done)
+        pthread_cond_wait(&waiter.over, &waiter.lock);
+    pthread_mutex_unlock(&waiter.lock);
+    pthread_cond_destroy(&waiter.over);
+    pthread_mutex_destroy(&waiter.lock);
+    if (waiter.job.rc < 0)
+        *e = waiter.job.err;
+    return waiter.job.rc;
+}
+
+/* ---- readers */
+
+static void reader_thread_ended(void *arg)
+{
+    struct reader *r = arg, **link;
+
+    pthread_mutex_lock(&r->store->lock);
+    for (link = &r->store->readers; *link != r; link = &(*link)->next)
+        continue;
+    *link = r->next;
+    pthread_mutex_unlock(&r->store->lock);
+    db_close(r->db);
+    free(r);
+}
+
+int store_reader(struct store *s, struct db **out, struct err *e)
+{
+    struct reader *r = pthread_getspecific(s->reader_key);
+    int rc;
+
+    if (r) {
+        *out = r->db;
+        return 0;
+    }
+    r = calloc(1, sizeof *r);
+    if (!r)
+        return err_set(e, ERR_INTERNAL, "out of memory");
+    rc = db_open(s->path, DB_READER, &r->db, e);
+    if (rc < 0) {
+        free(r);
+        return rc;
+    }
+    r->store = s;
+    pthread_mutex_lock(&s->lock);
+    r->next = s->readers;
+    s->readers = r;
+    pthread_mutex_unlock(&s->lock);
+    pthread_setspecific(s->reader_key, r);
+    *out = r->db;
+    return 0;
+}
+
+/* ---- opening and closing */
+
+static int open_file(struct store *s, const char *path, struct err *e)
+{
+    struct migration list[MIGRATION_MAX];
+    size_t n = db_migrations();
+    int fd, rc;
+
+    assert(n <= MIGRATION_MAX);
+    for (size_t i = 0; i < n; i++)
+        list[i] = db_migration(i);
+    if (!str_copy(s->path, sizeof s->path, path) ||
+        snprintf(s->wal_path, sizeof s->wal_path, "%s-wal", path) >= (int)sizeof s->wal_path)
+        return err_set(e, ERR_INTERNAL, "path of the store is too long");
+    /* SQLite would make it readable for all; its WAL takes over the mode. */
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return err_errno(e, "cannot open the store %s", path);
+    close(fd);
+    rc = db_open(path, DB_WRITER, &s->w, e);
+    return rc < 0 ? rc : migrate(s->w, path, list, n, e);
+}
+
+static int start_writer(struct store *s, struct err *e)
+{
+    pthread_condattr_t monotonic;
+
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->work, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (pthread_key_create(&s->reader_key, reader_thread_ended) != 0)
+        return err_set(e, ERR_INTERNAL, "no thread key for the store's readers");
+    if (pthread_create(&s->thread, NULL, writer_main, s) == 0)
+        return 0;
+    pthread_key_delete(s->reader_key);
+    return err_set(e, ERR_INTERNAL, "cannot start the store's writer");
+}
+
+int store_open(const char *path, struct store **out, struct err *e)
+{
+    struct store *s = calloc(1, sizeof *s);
+    int rc;
+
+    if (!s)
+        return err_set(e, ERR_INTERNAL, "out of memory");
+    rc = open_file(s, path, e);
+    if (rc == 0)
+        rc = start_writer(s, e);
+    if (rc < 0) {
+        db_close(s->w);
+        free(s);
+        return rc;
+    }
+    board_set(BOARD_STORE, true, "%s", path);
+    *out = s;
+    return 0;
+}
+
+void store_close(struct store *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->ending = true;
+    pthread_cond_signal(&s->work);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->thread, NULL);
+    pthread_key_delete(s->reader_key);
+    while (s->readers) {
+        struct reader *r = s->readers;
+
+        s->readers = r->next;
+        db_close(r->db);
+        free(r);
+    }
+    db_close(s->w);
+    pthread_cond_destroy(&s->work);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
