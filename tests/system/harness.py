@@ -170,16 +170,27 @@ class Otad:
     def pid(self):
         return self.process.pid
 
-    def start(self):
+    def start(self, until=None):
+        """until: what to wait for instead of a good health."""
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(self.args, env=self.env, cwd=self.root, stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
-        wait_until(self.ready, what="otad health")
+        wait_until(lambda: self.runs() and (until or self.healthy)(), what="the start of otad")
         return self
 
-    def ready(self):
+    def runs(self):
         assert self.process.poll() is None, f"otad ended with {self.process.returncode}:\n{self.log(40)}"
+        return True
+
+    def healthy(self):
         return self.health() == 0
+
+    def answers(self):
+        """HTTPS is served, whatever the health."""
+        try:
+            return self.http("GET", "/health").status in (200, 503)
+        except (OSError, http.client.HTTPException):
+            return False
 
     def health(self):
         return subprocess.run([str(BUILD / "otad"), "health", "-d", str(self.data)], env=self.env, timeout=WAIT_S,
@@ -380,6 +391,7 @@ class Device:
     def __init__(self, otad, product, name, secret, *, client_id=None, clean=True, tls=True, username=None):
         self.otad, self.product, self.name, self.secret = otad, product, name, secret
         self.messages = queue.Queue()
+        self.heard = []  # topics of everything that came
         self.barriers = itertools.count(1)
         self.answered, self.subscribed = threading.Event(), threading.Event()
         self.rc = None
@@ -408,7 +420,9 @@ class Device:
         self.subscribed.clear()
 
     def _on_message(self, _client, _userdata, message):
-        self.messages.put(json.loads(message.payload))
+        self.heard.append(message.topic)
+        if message.topic == self.topic("offer"):
+            self.messages.put(json.loads(message.payload))
 
     def on_ready(self):
         """Subscribed, after a connect or a reconnect; for devices that speak by themselves."""
@@ -464,6 +478,13 @@ class Device:
             if message["id"] and message["id"] not in skip and version in (None, message["version"]):
                 return message
 
+    def drain(self):
+        """What has come and was not looked at."""
+        messages = []
+        while not self.messages.empty():
+            messages.append(self.next())
+        return messages
+
     def nothing_due(self):
         """Asks, and must be told that nothing is due; answers what else came before."""
         self.say("request", {})
@@ -487,11 +508,15 @@ class Device:
 
 
 class SelfActing(Device):
-    """A device that updates itself whenever it is offered something, and keeps at it over every outage."""
+    """A device that updates itself whenever it is offered something, and keeps at it over every outage. While `go` is
+    clear it halts in the middle of its downloads."""
 
-    def __init__(self, *args, version="1.0.0", **more):
+    def __init__(self, *args, version="1.0.0", go=None, **more):
         super().__init__(*args, **more)
         self.version = version
+        self.go = go or threading.Event()
+        if go is None:
+            self.go.set()
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self._live, daemon=True)
 
@@ -518,11 +543,12 @@ class SelfActing(Device):
                 self._take(message)
 
     def _take(self, offer):
-        for percent in (0, 30, 60, 100):
+        for percent in (0, 30, 60):
             self._report(offer, percent=percent)
-        while not self._download(offer):
+        while not (self.go.wait(0.2) and self._download(offer)):
             if self.ended.wait(0.2):
                 return
+        self._report(offer, percent=100)
         self._report(offer, state="installing")
         self.version = offer["version"]
         self.inform(self.version, wait=False)

@@ -1,0 +1,316 @@
+"""What breaks, and that nothing is lost by it: the broker, otad, devices, the way to a foreign broker."""
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import threading
+
+import pytest
+
+from harness import Device, Product, SelfActing, alive, basic, free_ports, pattern, wait_until
+
+
+def fleet_of(product, n, go=None, **more):
+    return [SelfActing(product.otad, product.key, f"d{i:03}", product.register(f"d{i:03}")["secret"], go=go, **more)
+            for i in range(n)]
+
+
+def connect_all(fleet):
+    """In parallel: each waits for its handshake."""
+    threads = [threading.Thread(target=device.connect) for device in fleet]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(device.rc == 0 for device in fleet)
+
+
+def counts(otad, campaign):
+    return {state: n for state, n in otad.campaign(campaign)["counts"].items() if n}
+
+
+def check_store(server):
+    """integrity_check on a copy of the stopped server's store."""
+    stores = [p for p in server.data.rglob("*")
+              if p.is_file() and p.open("rb").read(15) == b"SQLite format 3"]
+    assert len(stores) == 1
+    copy = server.root / "copy.db"
+    for suffix in ("", "-wal"):
+        if os.path.exists(f"{stores[0]}{suffix}"):
+            shutil.copy(f"{stores[0]}{suffix}", f"{copy}{suffix}")
+    with sqlite3.connect(copy) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+def kill_broker(server):
+    pid = server.broker_pid()
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not alive(pid), what="the broker's end")
+    return pid
+
+
+def test_broker_killed_in_the_middle_of_a_campaign(make_otad):
+    server = make_otad()
+    product, go = Product(server), threading.Event()
+    fleet = fleet_of(product, 12, go)
+    connect_all(fleet)
+    campaign = product.campaign(product.upload(pattern(50_000)))
+    wait_until(lambda: counts(server, campaign) == {"downloading": 12})
+    old = kill_broker(server)
+    go.set()
+    wait_until(lambda: server.broker_pid() not in (None, old), what="a new broker")
+    wait_until(lambda: counts(server, campaign) == {"succeeded": 12})
+    server.check_counts(campaign)
+    wait_until(server.healthy)
+    for device in fleet:
+        device.disconnect()
+
+
+def test_broker_killed_again_and_again(make_otad):
+    server = make_otad()
+    product = Product(server)
+    fleet = fleet_of(product, 12)
+    connect_all(fleet)
+    for release in range(3):
+        campaign = product.campaign(product.upload(version=f"2.{release}.0"))
+        kill_broker(server)
+        wait_until(lambda c=campaign: counts(server, c) == {"succeeded": 12})
+        wait_until(server.broker_pid, what="a new broker")
+    for device in fleet:
+        device.disconnect()
+
+
+def test_a_campaign_started_while_the_broker_is_down(make_otad):
+    server = make_otad()
+    product = Product(server)
+    (device,) = fleet_of(product, 1)
+    device.connect()
+    device.settle()
+    kill_broker(server)
+    campaign = product.campaign(product.upload())
+    wait_until(lambda: counts(server, campaign) == {"succeeded": 1})
+    device.disconnect()
+
+
+def test_https_serves_while_the_broker_hangs(make_otad):
+    """A stopped broker answers nothing; everything over HTTPS goes on, down to a whole update."""
+    server = make_otad()
+    product = Product(server)
+    secret = product.register("d1")["secret"]
+    broker = server.broker_pid()
+    os.kill(broker, signal.SIGSTOP)
+    try:
+        campaign = product.campaign(product.upload(pattern(5000)))
+        server.wait_campaign(campaign, "running")
+        auth = basic(f"{product.key}/d1", secret)
+
+        def poll(version):
+            return server.http("GET", f"/api/v1/device/offer?module=default&version={version}", headers=auth)
+        offer = wait_until(lambda: poll("1.0.0").data or None)
+        assert server.fetch(offer["url"]).data == pattern(5000)
+        assert poll("1.2.0").status == 204
+        server.wait_state(campaign, "d1", "succeeded")
+    finally:
+        os.kill(broker, signal.SIGCONT)
+    device = Device(server, product.key, "d1", secret).connect()
+    device.settle()
+    device.disconnect()
+
+
+def test_otad_killed_in_the_middle_of_a_campaign(make_otad):
+    server = make_otad()
+    product, go = Product(server), threading.Event()
+    fleet = fleet_of(product, 50, go)
+    connect_all(fleet)
+    campaign = product.campaign(product.upload(pattern(100_003)))
+    wait_until(lambda: counts(server, campaign) == {"downloading": 50})
+    before = server.executions(campaign)
+    server.restart(signal.SIGKILL)
+    after = server.executions(campaign)
+    assert {name: (row["id"], row["state"]) for name, row in after.items()} == \
+        {name: (row["id"], row["state"]) for name, row in before.items()}
+    assert all(after[name]["percent"] >= row["percent"] for name, row in before.items())
+    go.set()
+    wait_until(lambda: counts(server, campaign).get("succeeded", 0) >= 5)
+    server.restart(signal.SIGKILL)
+    wait_until(lambda: counts(server, campaign) == {"succeeded": 50}, timeout_s=180)
+    server.check_counts(campaign)
+    server.wait_campaign(campaign, "completed")
+    for device in fleet:
+        device.disconnect()
+    server.stop()
+    check_store(server)
+
+
+def test_killed_while_a_campaign_is_made(make_otad):
+    """Its executions are made in steps: a kill between two of them must leave neither gap nor double."""
+    server = make_otad()
+    product = Product(server)
+    lines = ["product,name,secret"] + [f"{product.key},x{i:05},secret-of-x{i:05}" for i in range(3000)]
+    server.ok("POST", "/devices:import", body="\n".join(lines) + "\n", headers={"Content-Type": "text/csv"})
+    campaign = product.campaign(product.upload())
+    server.restart(signal.SIGKILL)
+    server.wait_campaign(campaign, "running")
+    assert counts(server, campaign) == {"queued": 3000}
+    assert len(server.pages(f"/campaigns/{campaign}/executions?limit=1000")) == 3000
+    server.stop()
+    check_store(server)
+
+
+def test_what_was_answered_is_kept(make_otad):
+    """Each creation that was answered survives a kill at once after the answer."""
+    server = make_otad()
+    for i in range(3):
+        product = Product(server)
+        firmware = product.upload()
+        product.register("d1")
+        campaign = product.campaign(firmware)
+        server.restart(signal.SIGKILL)
+        assert server.ok("GET", f"/products/{product.key}")["key"] == product.key
+        assert server.ok("GET", f"/firmware/{firmware['id']}")["sha256"] == firmware["sha256"]
+        assert server.campaign(campaign)["id"] == campaign
+        assert server.api("GET", f"/firmware/{firmware['id']}/file").status == 200
+
+
+def test_stop_in_the_middle_of_downloads(make_otad):
+    server = make_otad()
+    product = Product(server, public=True)
+    product.upload(pattern(3_000_000), filename="big.bin")
+    socks = []
+    for _ in range(5):
+        sock = server.raw()
+        sock.sendall(b"GET /firmware/big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert sock.recv(100)
+        socks.append(sock)
+    server.stop()  # which insists on an end within its time and code 0
+    for sock in socks:
+        sock.close()
+
+
+def test_a_device_that_is_switched_off_for_good(make_otad):
+    server = make_otad()
+    product = Product(server)
+    device = product.device("d1").connect()
+    device.inform("1.1.0")
+    campaign = product.campaign(product.upload(), policy={"offer_timeout": "1h", "finish_timeout": "2s", "max_attempts": 1})
+    device.progress(device.offer(), percent=40)
+    server.wait_state(campaign, "d1", "downloading", "timed_out")
+    device.power_off()
+    server.wait_state(campaign, "d1", "timed_out")
+    server.wait_campaign(campaign, "completed")
+    server.check_counts(campaign)
+
+
+# ---- a foreign broker
+
+class Mosquitto:
+    """A broker of somebody else's: TLS with a certificate of its own, two accounts, no plugin of ours."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        (self.port,) = free_ports(1)
+        self.ca = folder / "broker.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                        "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout",
+                        folder / "broker.key", "-out", self.ca], check=True, capture_output=True)
+        accounts = folder / "accounts"
+        for flags, name, password in ((["-c"], "otad", "the-password-of-otad"), ([], "device", "the-password-of-devices")):
+            subprocess.run(["mosquitto_passwd", *flags, "-b", accounts, name, password], check=True, capture_output=True)
+        (folder / "otad.password").write_text("the-password-of-otad\n")
+        (folder / "broker.conf").write_text(
+            (f"user {os.environ.get('USER', 'root')}\n" if os.geteuid() == 0 else "")
+            + f"persistence true\npersistence_location {folder}/\nautosave_interval 1\n"
+            f"listener {self.port}\ncertfile {self.ca}\nkeyfile {folder}/broker.key\npassword_file {accounts}\n")
+        self.process = None
+
+    def start(self):
+        self.process = subprocess.Popen([shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin"), "-c",
+                                         str(self.folder / "broker.conf")], stdout=subprocess.DEVNULL,
+                                        stderr=(self.folder / "broker.log").open("ab"))
+        return self
+
+    def stop(self, sig=signal.SIGTERM):
+        if self.process:
+            self.process.send_signal(sig)
+            self.process.wait()
+            self.process = None
+
+    def settings(self):
+        return {"broker": "external", "mqtt_host": "localhost", "mqtt_port": self.port, "mqtt_username": "otad",
+                "mqtt_password_file": self.folder / "otad.password", "mqtt_ca": self.ca}
+
+
+@pytest.fixture
+def mosquitto(tmp_path):
+    broker = Mosquitto(tmp_path)
+    yield broker
+    broker.stop()
+
+
+class Stranger(SelfActing):
+    """A device that logs in with the foreign broker's account and trusts its certificate."""
+
+    def __init__(self, server, broker, *args, **more):
+        super().__init__(server, *args, tls=False, username="device", **more)
+        self.port = broker.port
+        self.client.tls_set(ca_certs=str(broker.ca))
+
+
+def test_external_broker(make_otad, mosquitto):
+    mosquitto.start()
+    server = make_otad(mosquitto.settings())
+    assert server.broker_pid() is None
+    product = Product(server)
+    product.register("d1")
+    device = Stranger(server, mosquitto, product.key, "d1", "the-password-of-devices").connect()
+    device.settle()
+    campaign = product.campaign(product.upload())
+    server.wait_state(campaign, "d1", "succeeded")
+    device.disconnect()
+
+
+def test_external_broker_that_comes_late_and_goes_away(make_otad, mosquitto):
+    server = make_otad(mosquitto.settings(), start=False)
+    server.start(until=server.answers)
+    assert server.health() == 1
+    assert server.http("GET", "/health").status == 503
+    product = Product(server)
+    product.register("d1")
+    mosquitto.start()
+    wait_until(server.healthy)
+    device = Stranger(server, mosquitto, product.key, "d1", "the-password-of-devices").connect()
+    device.settle()
+    mosquitto.stop(signal.SIGKILL)
+    wait_until(lambda: not server.healthy())
+    campaign = product.campaign(product.upload())
+    assert server.http("GET", "/health").status == 503
+    mosquitto.start()
+    server.wait_state(campaign, "d1", "succeeded")
+    device.disconnect()
+
+
+def test_reports_wait_in_the_broker_while_otad_is_away(make_otad, mosquitto):
+    mosquitto.start()
+    server = make_otad(mosquitto.settings())
+    product, go = Product(server), threading.Event()
+    product.register("d1")
+    device = Stranger(server, mosquitto, product.key, "d1", "the-password-of-devices", go=go).connect()
+    campaign = product.campaign(product.upload())
+    wait_until(lambda: server.executions(campaign)["d1"]["percent"] == 60)
+    row = server.executions(campaign)["d1"]
+    server.stop()
+    device.say("progress", {"id": str(row["id"]), "percent": 77})  # acknowledged by the broker
+    device.disconnect()
+    server.start()
+    wait_until(lambda: server.executions(campaign)["d1"]["percent"] == 77)
+
+
+def test_wrong_password_for_an_external_broker_is_said(make_otad, mosquitto):
+    mosquitto.start()
+    (mosquitto.folder / "otad.password").write_text("not the password\n")
+    server = make_otad(mosquitto.settings(), start=False)
+    server.start(until=server.answers)
+    assert server.health() == 1
+    wait_until(lambda: "not authori" in server.log().lower() or "refused" in server.log().lower(), what="a word in the log")
