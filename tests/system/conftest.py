@@ -5,7 +5,8 @@ import tempfile
 
 import pytest
 
-from harness import BUILD, Otad, Product
+from fleet import Product, Shelf
+from harness import BUILD, Otad
 
 
 def pytest_configure(config):
@@ -67,6 +68,11 @@ def product(otad):
     return Product(otad)
 
 
+@pytest.fixture(scope="module")
+def shelf(otad):
+    return Shelf(otad)
+
+
 @pytest.fixture
 def devices():
     """A place to leave devices that are to be disconnected when the test is over."""
@@ -75,6 +81,14 @@ def devices():
             stack.callback(device.disconnect)
             return device
         yield keep
+
+
+@pytest.fixture
+def device(product, devices):
+    """Connected, on version 1.1.0."""
+    one = devices(product.device("d1").connect())
+    one.inform("1.1.0")
+    return one
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, WAIT_S, Device, Product, alive, free_ports, wait_until
+from fleet import Device, Product
+from harness import BUILD, WAIT_S, alive, free_ports, wait_until
 
 SETTINGS = """data_dir https_listen https_port public_url http_port broker mqtt_port mqtt_plain_port mqtt_host
     mqtt_username mqtt_password_file mqtt_ca cert_file key_file log_level max_upload_bytes""".split()

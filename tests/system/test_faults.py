@@ -8,7 +8,9 @@ import threading
 
 import pytest
 
-from harness import Device, Product, SelfActing, alive, basic, free_ports, pattern, wait_until
+from files import pattern
+from fleet import Device, Product, SelfActing
+from harness import alive, basic, free_ports, wait_until
 
 
 def fleet_of(product, n, go=None, **more):

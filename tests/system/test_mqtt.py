@@ -7,7 +7,8 @@ import uuid
 import paho.mqtt.client as paho
 import pytest
 
-from harness import WAIT_S, Device, Product, Refused, wait_until
+from fleet import Device, Product, Refused
+from harness import WAIT_S, wait_until
 
 
 # ---- who gets in

@@ -5,7 +5,9 @@ import re
 import shutil
 import subprocess
 
-from harness import ROOT, WAIT_S, Product, pattern, wait_until
+from files import pattern
+from fleet import Product
+from harness import ROOT, WAIT_S, wait_until
 
 
 def walk():

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import SANITIZED, Product, esp_image, pattern, status_kb, wait_until
+from files import esp_image, pattern
+from fleet import Product
+from harness import SANITIZED, status_kb, wait_until
 
 ARDUINO_PROJECT = "esp32-arduino-lib-builder"
 
