@@ -195,8 +195,9 @@ UNITDIR := $(DESTDIR)$(PREFIX)/lib/systemd/system
 install: all
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/otad $(BUILD)/otad-sim
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/otad $(BUILD)/otad_broker.so
-	install -D -m 644 -t $(DOC) README.md LICENSE $(wildcard docs/*.md docs/*.yaml)
-	install -D -m 644 -t $(DOC)/devices $(wildcard docs/devices/*.md)
+	install -D -m 644 -t $(DOC) README.md LICENSE
+	install -D -m 644 -t $(DOC)/docs $(wildcard docs/*.md docs/*.yaml)
+	install -D -m 644 -t $(DOC)/docs/devices $(wildcard docs/devices/*.md)
 	install -D -m 644 conf/otad.conf $(ETC)/otad.conf.example
 	test -e $(ETC)/otad.conf || install -m 644 conf/otad.conf $(ETC)/otad.conf
 	mkdir -p $(UNITDIR)
