@@ -146,14 +146,14 @@ static int take_header(struct walk *w, unsigned *segments, struct image_info *in
 static int take_data(struct walk *w, uint32_t len, struct err *e)
 {
     unsigned char block[BLOCK_BYTES];
-    while (len > 0) {
-        uint32_t part = len < BLOCK_BYTES ? len : BLOCK_BYTES;
+    for (uint32_t left = len; left > 0;) {
+        size_t part = left < sizeof block ? left : sizeof block;
         int rc = take(w, block, part, e);
         if (rc)
             return rc;
-        for (uint32_t i = 0; i < part; i++)
+        for (size_t i = 0; i < part; i++)
             w->sum ^= block[i];
-        len -= part;
+        left -= (uint32_t)part;
     }
     return 0;
 }

@@ -353,6 +353,11 @@ static void sweep_removes_what_is_unknown(void **state)
     write_file(path, "not a blob either");
     snprintf(path, sizeof path, "%s/blobs/zz", env->dir);
     assert_int_equal(mkdir(path, 0755), 0);
+    char astray[PATH_SIZE]; /* a hash in another's folder */
+    snprintf(astray, sizeof astray, "%s/blobs/%.2s/%c%s", env->dir, names[0], names[0][0] == 'a' ? 'b' : 'a',
+             "0000000000000000000000000000000000000000000000000000000000000bd");
+    assert_int_equal(strlen(strrchr(astray, '/')), SHA256_TEXT_SIZE);
+    write_file(astray, "not where it belongs");
     assert_int_equal(blobs_sweep(env->blobs, is_even, &asked, &removed, &e), 0);
     assert_int_equal(asked, ARRAY_SIZE(names));
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -364,6 +369,7 @@ static void sweep_removes_what_is_unknown(void **state)
     assert_int_equal(removed, odd);
     snprintf(path, sizeof path, "%s/blobs/%.2s/notes", env->dir, names[0]);
     assert_int_equal(access(path, F_OK), 0);
+    assert_int_equal(access(astray, F_OK), 0);
     assert_int_equal(blobs_sweep(env->blobs, is_even, &asked, &removed, &e), 0);
     assert_int_equal(removed, 0);
 }
@@ -536,6 +542,7 @@ static int in_child(int (*run)(void))
 
 int main(void)
 {
-    return cmocka_run_group_tests_name("blobs", tests, NULL, NULL) + in_child(without_new_calls) +
-           in_child(on_a_full_disk);
+    int failed = cmocka_run_group_tests_name("blobs", tests, NULL, NULL);
+    failed += in_child(without_new_calls) + in_child(on_a_full_disk);
+    return failed != 0;
 }

@@ -381,6 +381,7 @@ static void every_truncation_is_refused(void **state)
         {399, "the file ends at offset 399, before the checksum at offset 399"},
         {392, "the file ends at offset 392, before the checksum at offset 399"},
         {391, "segment 2 of 2 has 80 bytes at offset 312, the file ends after 79 of them"},
+        {312, "segment 2 of 2 has 80 bytes at offset 312, the file ends after 0 of them"},
         {311, "the file ends inside the header of segment 2 of 2, at offset 311"},
         {304, "the file ends inside the header of segment 2 of 2, at offset 304"},
         {303, "segment 1 of 2 has 272 bytes at offset 32, the file ends after 271 of them"},

@@ -249,6 +249,8 @@ static void tags_are_listed(void **state)
         {"*, " TAG, false, false},
         {"\"*\"", false, false},
         {TAG "x", false, false},
+        {"\"a b\", " TAG, false, false},
+        {"\"a\x7f\", " TAG, false, false},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         if (etag_listed(rows[i].header, TAG, false) != rows[i].strong ||
