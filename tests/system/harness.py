@@ -103,7 +103,7 @@ def problem(reply, status, *words):
     assert reply.data["status"] == status
     assert reply.data["title"] and reply.data["detail"]
     for word in words:
-        assert word in reply.data["detail"], reply.data
+        assert word in f"{reply.data.get('field')}: {reply.data['detail']}", reply.data
 
 
 class UnixConnection(http.client.HTTPConnection):

@@ -11,7 +11,7 @@ import pytest
 
 from files import esp_image, pattern
 from fleet import Product
-from harness import SANITIZED, status_kb, wait_until
+from harness import SANITIZED, problem, status_kb, wait_until
 
 ARDUINO_PROJECT = "esp32-arduino-lib-builder"
 
@@ -115,7 +115,7 @@ def test_same_bytes_for_two_products_live_once(otad):
 def test_refused_queries(otad, product, query, status):
     reply = otad.api("PUT", "/firmware?" + query.format(key=product.key), body=pattern(100))
     assert reply.status in (status if isinstance(status, tuple) else (status, 400)), reply.data
-    assert reply.headers["Content-Type"].startswith("application/problem+json")
+    problem(reply, reply.status)
     assert firmware_of(otad, product) == []
 
 
