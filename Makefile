@@ -27,8 +27,10 @@ INSTRUMENT := -fsanitize=thread -fno-omit-frame-pointer
 OPT := -O1
 endif
 
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
-MAKEFLAGS += -j$(shell nproc)
+# JOBS=1 for one at a time: make does not show a Makefile the -j it was given
+JOBS ?= $(shell nproc)
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(JOBS)
 endif
 # names of devices and texts of errors are UTF-8, whatever the caller's terminal speaks
 export LC_ALL := C.UTF-8
