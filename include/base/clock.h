@@ -11,16 +11,18 @@
 int64_t clock_wall_ms(void);
 int64_t clock_mono_ms(void);
 
-/* RFC 3339 in UTC with milliseconds. */
+/* RFC 3339 in UTC with milliseconds. Moments before 1970 and after 9999 come out as the first and the last.
+ */
 void clock_format(int64_t at_ms, char text[CLOCK_TEXT_SIZE]);
 
-/* RFC 3339 with Z or an offset; 0, or -1 when text is not a valid moment. */
+/* RFC 3339 with Z or an offset; 0, or -1 when text is not a valid moment, or is before 1970. */
 int clock_parse(const char *text, int64_t *at_ms);
 
 /* "30s", "10m", "2h", "7d" -> milliseconds; 0, or -1. At most 10,000 days. */
 int clock_span_parse(const char *text, int64_t *after_ms);
 
-/* IMF-fixdate of RFC 9110 5.6.7, for HTTP headers: "Sun, 06 Nov 1994 08:49:37 GMT". */
+/* IMF-fixdate of RFC 9110 5.6.7, for HTTP headers: "Sun, 06 Nov 1994 08:49:37 GMT". Parsing takes the two
+ * obsolete forms too, as that section demands; 0, or -1. */
 #define CLOCK_HTTP_SIZE 30
 void clock_http_format(int64_t at_ms, char text[CLOCK_HTTP_SIZE]);
 int clock_http_parse(const char *text, int64_t *at_ms);

@@ -8,25 +8,25 @@
 #define OTAD_BASE_ERR_H
 
 /* One row a kind of failure: name, HTTP status (RFC 9110), stable word in JSON and logs. */
-#define ERR_TABLE(X)                                                                                          \
-    X(ERR_INTERNAL, 500, "internal")                                                                          \
-    X(ERR_BAD_REQUEST, 400, "bad_request")                                                                    \
-    X(ERR_UNAUTHORIZED, 401, "unauthorized")                                                                  \
-    X(ERR_FORBIDDEN, 403, "forbidden")                                                                        \
-    X(ERR_NOT_FOUND, 404, "not_found")                                                                        \
-    X(ERR_METHOD, 405, "method_not_allowed")                                                                  \
-    X(ERR_CONFLICT, 409, "conflict")                                                                          \
-    X(ERR_LENGTH_REQUIRED, 411, "length_required")                                                            \
-    X(ERR_PRECONDITION, 412, "precondition_failed")                                                           \
-    X(ERR_TOO_LARGE, 413, "too_large")                                                                        \
-    X(ERR_URI_TOO_LONG, 414, "uri_too_long")                                                                  \
-    X(ERR_MEDIA_TYPE, 415, "unsupported_media_type")                                                          \
-    X(ERR_RANGE, 416, "range_not_satisfiable")                                                                \
-    X(ERR_INVALID, 422, "invalid")                                                                            \
-    X(ERR_PRECONDITION_REQUIRED, 428, "precondition_required")                                                \
-    X(ERR_TOO_MANY, 429, "too_many_requests")                                                                 \
-    X(ERR_HEADERS_TOO_LARGE, 431, "headers_too_large")                                                        \
-    X(ERR_BUSY, 503, "unavailable")                                                                           \
+#define ERR_TABLE(X)                                           \
+    X(ERR_INTERNAL, 500, "internal")                           \
+    X(ERR_BAD_REQUEST, 400, "bad_request")                     \
+    X(ERR_UNAUTHORIZED, 401, "unauthorized")                   \
+    X(ERR_FORBIDDEN, 403, "forbidden")                         \
+    X(ERR_NOT_FOUND, 404, "not_found")                         \
+    X(ERR_METHOD, 405, "method_not_allowed")                   \
+    X(ERR_CONFLICT, 409, "conflict")                           \
+    X(ERR_LENGTH_REQUIRED, 411, "length_required")             \
+    X(ERR_PRECONDITION, 412, "precondition_failed")            \
+    X(ERR_TOO_LARGE, 413, "too_large")                         \
+    X(ERR_URI_TOO_LONG, 414, "uri_too_long")                   \
+    X(ERR_MEDIA_TYPE, 415, "unsupported_media_type")           \
+    X(ERR_RANGE, 416, "range_not_satisfiable")                 \
+    X(ERR_INVALID, 422, "invalid")                             \
+    X(ERR_PRECONDITION_REQUIRED, 428, "precondition_required") \
+    X(ERR_TOO_MANY, 429, "too_many_requests")                  \
+    X(ERR_HEADERS_TOO_LARGE, 431, "headers_too_large")         \
+    X(ERR_BUSY, 503, "unavailable")                            \
     X(ERR_NO_SPACE, 507, "insufficient_storage")
 
 enum err_code {
@@ -39,13 +39,13 @@ enum err_code {
 
 struct err {
     enum err_code code;
-    char field[64];  /* the request field, setting or header at fault; "" when none is */
-    char text[320];  /* one sentence, without a full stop, no control characters */
+    char field[64]; /* the request field, setting or header at fault; "" when none is */
+    char text[320]; /* one sentence, without a full stop; both are UTF-8 without control characters */
 };
 
-/* Both return -code. Text that does not fit is cut. */
-int err_set(struct err *e, enum err_code code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* Both return -code. Text that does not fit is cut, and what is not
+ * printable UTF-8 becomes '?': an error may quote hostile input, and goes into JSON. */
+int err_set(struct err *e, enum err_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 int err_field(struct err *e, enum err_code code, const char *field, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
@@ -56,7 +56,7 @@ int err_wrap(struct err *e, const char *format, ...) __attribute__((format(print
  * everything else ERR_INTERNAL. Reads errno. */
 int err_errno(struct err *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-int err_status(enum err_code code);        /* HTTP status */
-const char *err_word(enum err_code code);  /* stable word */
+int err_status(enum err_code code);       /* HTTP status */
+const char *err_word(enum err_code code); /* stable word */
 
 #endif

@@ -34,8 +34,8 @@ enum json_kind {
 struct json_field {
     const char *key;
     enum json_kind kind;
-    void *out;     /* written only when the field is there and not null */
-    size_t size;   /* of out, for text */
+    void *out;   /* written only when the field is there and not null */
+    size_t size; /* of out, for text */
     int64_t min, max;
     bool *present; /* may be NULL; set to whether the field was there and not null */
     bool required;
@@ -45,8 +45,8 @@ struct json_field {
  * unknown. out's are written in the order of the table up to the first error. */
 int json_read(const json_t *object, const struct json_field fields[], size_t n, bool strict, struct err *e);
 
-/* Adds to an object; NULL text is null, 0 as a moment is null. Running out of memory aborts: half a reply
- * would be worse. */
+/* Adds to an object; NULL text is null, bytes of it that are no UTF-8 become '?', 0 as a moment is null.
+ * Running out of memory aborts: half a reply would be worse. */
 void json_put_text(json_t *object, const char *key, const char *text);
 void json_put_int(json_t *object, const char *key, int64_t value);
 void json_put_bool(json_t *object, const char *key, bool value);

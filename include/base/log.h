@@ -1,6 +1,7 @@
 /* log.h: one line to stderr for each thing a person should know. Called at the edges only; a function
- * that returns an error does not log it. Thread-safe: one write(2) a line. Control characters in the text
- * come out as \xNN, so that nothing from outside can forge a line. Secrets are never passed in. */
+ * that returns an error does not log it. Thread-safe: one write(2) a line. What is not
+ * printable UTF-8 comes out as \xNN, so that nothing from outside can forge a line or steer a terminal.
+ * Secrets are never passed in. */
 #ifndef OTAD_BASE_LOG_H
 #define OTAD_BASE_LOG_H
 

@@ -17,11 +17,19 @@
 /* Copies text with its end; false, and out is "", when it does not fit. NULL copies as "". */
 bool str_copy(char *out, size_t size, const char *text);
 
-/* [A-Za-z0-9_.:@-]{1,size-1}, and neither "." nor "..": safe as a topic level, a path segment, a file name. */
+/* [A-Za-z0-9_.:@-]{1,size-1}, and neither "." nor "..": safe as a topic level, a path segment, a file name.
+ */
 bool str_is_name(const char *text, size_t size);
 
 /* A version, a module, a display name: 1 to size-1 bytes of valid UTF-8 without control characters. */
 bool str_is_text(const char *text, size_t size);
+
+/* Length in bytes of the character that text begins with; 0 when it is a control character (C0, DEL, C1), not
+ * UTF-8 (RFC 3629: shortest form, no surrogates), or the end. */
+size_t str_printable(const char *text);
+
+/* Replaces in place by '?' every byte that is no part of a printable character. */
+void str_clean(char *text);
 
 /* Decimal digits only, at most max; false on anything else (signs, blanks, overflow, empty). */
 bool str_to_uint(const char *text, uint64_t max, uint64_t *value);
@@ -31,7 +39,8 @@ void hex_format(const void *bytes, size_t len, char *out);
 bool hex_parse(const char *text, void *bytes, size_t len);
 
 /* RFC 4648 base64 with padding (4) and base64url without (5). out holds BASE64_SIZE(len).
- * base64_parse takes the padded standard alphabet; returns the length, or -1. */
+ * base64_parse takes the padded standard alphabet, and of each value only its one spelling (3.5: unused bits
+ * are zero); returns the length, or -1. */
 #define BASE64_SIZE(len) (((len) + 2) / 3 * 4 + 1)
 void base64_format(const void *bytes, size_t len, char *out);
 void base64url_format(const void *bytes, size_t len, char *out);

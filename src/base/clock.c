@@ -22,8 +22,15 @@ int64_t clock_mono_ms(void)
     return read_ms(CLOCK_MONOTONIC);
 }
 
+static int64_t four_digit_years(int64_t at_ms)
+{
+    static const int64_t last = 253402300799999; /* 9999-12-31T23:59:59.999Z */
+    return at_ms < 0 ? 0 : at_ms > last ? last : at_ms;
+}
+
 void clock_format(int64_t at_ms, char text[CLOCK_TEXT_SIZE])
 {
+    at_ms = four_digit_years(at_ms);
     time_t s = (time_t)(at_ms / 1000);
     struct tm t;
     char date[24];
@@ -67,32 +74,46 @@ static int parse_offset(const char **p, int *minutes)
     return 0;
 }
 
+/* ".5" and longer; digits behind the milliseconds are dropped. */
+static int parse_fraction(const char **p, int *ms)
+{
+    *ms = 0;
+    if (**p != '.')
+        return 0;
+    (*p)++;
+    if (!isdigit((unsigned char)**p))
+        return -1;
+    for (int scale = 100; isdigit((unsigned char)**p); (*p)++, scale /= 10)
+        *ms += (**p - '0') * scale;
+    return 0;
+}
+
+/* The day, as midnight in seconds since 1970; -1 when the calendar has none such, or it is before. */
+static int64_t parse_day(const char **p)
+{
+    int year, month, day;
+    if (digits(p, 4, &year) || literal(p, "-") || digits(p, 2, &month) || literal(p, "-") ||
+        digits(p, 2, &day) || year < 1970)
+        return -1;
+    struct tm t = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day};
+    int64_t s = timegm(&t); /* moves a day that does not exist */
+    return t.tm_mon == month - 1 && t.tm_mday == day ? s : -1;
+}
+
 int clock_parse(const char *text, int64_t *at_ms)
 {
     const char *p = text;
-    struct tm t = {0};
-    int year, month, offset, ms = 0;
-    if (digits(&p, 4, &year) || literal(&p, "-") || digits(&p, 2, &month) || literal(&p, "-") ||
-        digits(&p, 2, &t.tm_mday) || literal(&p, "Tt ") || digits(&p, 2, &t.tm_hour) || literal(&p, ":") ||
-        digits(&p, 2, &t.tm_min) || literal(&p, ":") || digits(&p, 2, &t.tm_sec))
+    int hour, minute, second, ms, offset;
+    int64_t s = parse_day(&p);
+    if (s < 0 || literal(&p, "Tt ") || digits(&p, 2, &hour) || literal(&p, ":") || digits(&p, 2, &minute) ||
+        literal(&p, ":") || digits(&p, 2, &second) || parse_fraction(&p, &ms) || parse_offset(&p, &offset) ||
+        *p || hour > 23 || minute > 59 || second > 60)
         return -1;
-    if (*p == '.') {
-        int scale = 100;
-        for (p++; isdigit((unsigned char)*p); p++, scale /= 10)
-            ms += (*p - '0') * scale;
-    }
-    if (parse_offset(&p, &offset) || *p || year < 1970 || month < 1 || month > 12 || t.tm_hour > 23 ||
-        t.tm_min > 59 || t.tm_sec > 60)
+    s += hour * 3600 + minute * 60 + second - offset * 60;
+    /* a leap second is the last of a day in UTC, and counts as the first of the next */
+    if (s < 0 || (second == 60 && s % 86400 != 0))
         return -1;
-    t.tm_year = year - 1900;
-    t.tm_mon = month - 1;
-    int day = t.tm_mday;
-    time_t s = timegm(&t);
-    if (t.tm_mday != day && t.tm_sec != 0) /* timegm moved a day that does not exist */
-        return -1;
-    if (t.tm_mon != month - 1)
-        return -1;
-    *at_ms = ((int64_t)s - offset * 60) * 1000 + ms;
+    *at_ms = s * 1000 + ms;
     return 0;
 }
 
@@ -118,21 +139,66 @@ int clock_span_parse(const char *text, int64_t *after_ms)
     return -1;
 }
 
-/* strftime and strptime would follow the locale; otad never calls setlocale, so "C" it is. */
+/* RFC 9110 5.6.7: IMF-fixdate, which is sent, and the two obsolete forms that must be understood. */
+static const char *const http_forms[] = {
+    "%a, %d %b %Y %H:%M:%S GMT",
+    "%A, %d-%b-%y %H:%M:%S GMT",
+    "%a %b %e %H:%M:%S %Y",
+};
+
+enum { HTTP_TEXT_SIZE = 96 };
+
+static void http_write(size_t form, const struct tm *t, char out[HTTP_TEXT_SIZE])
+{
+    static const char days[][10] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
+                                    "Thursday", "Friday", "Saturday"};
+    static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    const char *day = days[t->tm_wday], *month = months[t->tm_mon];
+    char time[40];
+    int year = t->tm_year + 1900;
+    snprintf(time, sizeof time, "%02d:%02d:%02d", t->tm_hour, t->tm_min, t->tm_sec);
+    if (form == 0)
+        snprintf(out, HTTP_TEXT_SIZE, "%.3s, %02d %s %04d %s GMT", day, t->tm_mday, month, year, time);
+    else if (form == 1)
+        snprintf(out, HTTP_TEXT_SIZE, "%s, %02d-%s-%02d %s GMT", day, t->tm_mday, month, year % 100, time);
+    else
+        snprintf(out, HTTP_TEXT_SIZE, "%.3s %s %2d %s %d", day, month, t->tm_mday, time, year);
+}
+
 void clock_http_format(int64_t at_ms, char text[CLOCK_HTTP_SIZE])
 {
-    time_t s = (time_t)(at_ms / 1000);
+    time_t s = (time_t)(four_digit_years(at_ms) / 1000);
     struct tm t;
+    char whole[HTTP_TEXT_SIZE];
     gmtime_r(&s, &t);
-    strftime(text, CLOCK_HTTP_SIZE, "%a, %d %b %Y %H:%M:%S GMT", &t);
+    http_write(0, &t, whole);
+    memcpy(text, whole, CLOCK_HTTP_SIZE);
+}
+
+/* strptime follows the locale, which otad never sets, and takes blanks, cases and days as they come: only
+ * what comes out the same again was written so. */
+static int http_parse_as(size_t form, const char *text, int64_t *at_ms)
+{
+    struct tm t = {0};
+    char again[HTTP_TEXT_SIZE];
+    const char *end = strptime(text, http_forms[form], &t);
+    if (!end || *end)
+        return -1;
+    time_t s = timegm(&t);
+    if (!gmtime_r(&s, &t))
+        return -1;
+    http_write(form, &t, again);
+    if (strcmp(again, text) != 0)
+        return -1;
+    *at_ms = (int64_t)s * 1000;
+    return 0;
 }
 
 int clock_http_parse(const char *text, int64_t *at_ms)
 {
-    struct tm t = {0};
-    const char *end = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &t);
-    if (!end || *end)
-        return -1;
-    *at_ms = (int64_t)timegm(&t) * 1000;
-    return 0;
+    for (size_t form = 0; form < sizeof http_forms / sizeof *http_forms; form++)
+        if (http_parse_as(form, text, at_ms) == 0)
+            return 0;
+    return -1;
 }

@@ -1,5 +1,7 @@
 #include "base/err.h"
 
+#include "base/str.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,21 +10,21 @@
 static const struct {
     int status;
     const char *word;
-} codes[ERR_CODES] = {
-    [ERR_NONE] = {200, "ok"},
+} codes[ERR_CODES] = {[ERR_NONE] = {200, "ok"},
 #define X(name, status, word) [name] = {status, word},
-    ERR_TABLE(X)
+                      ERR_TABLE(X)
 #undef X
 };
 
-static int fill(struct err *e, enum err_code code, const char *field, const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static int fill(struct err *e, enum err_code code, const char *field,
+                                                      const char *format, va_list args)
 {
     e->code = code;
     snprintf(e->field, sizeof e->field, "%s", field);
     vsnprintf(e->text, sizeof e->text, format, args);
-    for (char *p = e->text; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = '?';
+    /* what was cut may end within a character */
+    str_clean(e->field);
+    str_clean(e->text);
     return -(int)code;
 }
 

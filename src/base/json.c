@@ -38,8 +38,8 @@ int json_parse(const char *text, size_t len, json_t **out, struct err *e)
         return err_set(e, ERR_BAD_REQUEST, "JSON nested deeper than %d levels", JSON_MAX_DEPTH);
     json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES, &fault);
     if (!value)
-        return err_set(e, ERR_BAD_REQUEST, "not valid JSON at line %d, column %d: %s", fault.line, fault.column,
-                       fault.text);
+        return err_set(e, ERR_BAD_REQUEST, "not valid JSON at line %d, column %d: %s", fault.line,
+                       fault.column, fault.text);
     if (!json_is_object(value)) {
         json_decref(value);
         return err_set(e, ERR_BAD_REQUEST, "a JSON object is expected");
@@ -59,11 +59,12 @@ static int read_text(const struct json_field *f, const json_t *v, struct err *e)
     if (!text)
         return wrong(f, "a string", e);
     if (f->kind == JSON_KIND_NAME && !str_is_name(text, f->size))
-        return err_field(e, ERR_INVALID, f->key, "%s must be 1 to %zu of A-Z a-z 0-9 _ . : @ -", f->key, f->size - 1);
+        return err_field(e, ERR_INVALID, f->key, "%s must be 1 to %zu of A-Z a-z 0-9 _ . : @ -", f->key,
+                         f->size - 1);
     bool empty_is_fine = f->kind == JSON_KIND_EMPTY && !*text;
     if (f->kind != JSON_KIND_NAME && !empty_is_fine && !str_is_text(text, f->size))
-        return err_field(e, ERR_INVALID, f->key, "%s must be 1 to %zu bytes of text without control characters",
-                         f->key, f->size - 1);
+        return err_field(e, ERR_INVALID, f->key,
+                         "%s must be 1 to %zu bytes of text without control characters", f->key, f->size - 1);
     str_copy(f->out, f->size, text);
     return 0;
 }
@@ -158,9 +159,24 @@ void json_put(json_t *object, const char *key, json_t *value)
         abort();
 }
 
+/* Text of a file or a URL may be no UTF-8, which JSON cannot hold: '?' for those bytes. */
+static json_t *string_of(const char *text)
+{
+    json_t *value = json_string(text);
+    if (value)
+        return value;
+    char *copy = strdup(text);
+    if (!copy)
+        abort();
+    str_clean(copy);
+    value = json_string(copy);
+    free(copy);
+    return value;
+}
+
 void json_put_text(json_t *object, const char *key, const char *text)
 {
-    json_put(object, key, text ? json_string(text) : json_null());
+    json_put(object, key, text ? string_of(text) : json_null());
 }
 
 void json_put_int(json_t *object, const char *key, int64_t value)

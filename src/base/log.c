@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "base/str.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -24,15 +25,18 @@ void log_level_set(enum log_level level)
     atomic_store(&threshold, (int)level);
 }
 
-/* Copies text with everything but printable ASCII and UTF-8 bytes written as \xNN. */
+/* Copies text with every byte that is no part of a printable character written as \xNN. */
 static size_t escape(char *out, size_t size, const char *text)
 {
     size_t n = 0;
-    for (const unsigned char *p = (const unsigned char *)text; *p && n + 5 < size; p++) {
-        if (*p >= 0x20 && *p != 0x7f)
-            out[n++] = (char)*p;
+    while (*text && n + 5 < size) {
+        size_t whole = str_printable(text);
+        if (whole > 0)
+            memcpy(out + n, text, whole);
         else
-            n += (size_t)snprintf(out + n, size - n, "\\x%02x", *p);
+            snprintf(out + n, size - n, "\\x%02x", (unsigned char)*text);
+        n += whole ? whole : 4;
+        text += whole ? whole : 1;
     }
     return n;
 }

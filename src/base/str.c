@@ -30,21 +30,39 @@ bool str_is_name(const char *text, size_t size)
     return true;
 }
 
-/* Length of the UTF-8 sequence at p (RFC 3629: shortest form, no surrogates), 0 when there is none. */
-static size_t utf8_length(const unsigned char *p)
+size_t str_printable(const char *text)
 {
-    if (p[0] < 0x80)
-        return 1;
-    size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4)
+    /* the first byte settles the length, and what the second must be at least and at most */
+    static const struct {
+        unsigned char first, last, length, low, high;
+    } rows[] = {
+        {0x20, 0x7e, 1, 0, 0},       {0xc2, 0xc2, 2, 0xa0, 0xbf}, {0xc3, 0xdf, 2, 0x80, 0xbf},
+        {0xe0, 0xe0, 3, 0xa0, 0xbf}, {0xe1, 0xec, 3, 0x80, 0xbf}, {0xed, 0xed, 3, 0x80, 0x9f},
+        {0xee, 0xef, 3, 0x80, 0xbf}, {0xf0, 0xf0, 4, 0x90, 0xbf}, {0xf1, 0xf3, 4, 0x80, 0xbf},
+        {0xf4, 0xf4, 4, 0x80, 0x8f},
+    };
+    const unsigned char *p = (const unsigned char *)text;
+    size_t row = 0;
+    while (row < ARRAY_SIZE(rows) && (p[0] < rows[row].first || p[0] > rows[row].last))
+        row++;
+    if (row == ARRAY_SIZE(rows))
         return 0;
-    for (size_t i = 1; i < n; i++)
+    if (rows[row].length > 1 && (p[1] < rows[row].low || p[1] > rows[row].high))
+        return 0;
+    for (size_t i = 2; i < rows[row].length; i++)
         if ((p[i] & 0xc0) != 0x80)
             return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-        (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return n;
+    return rows[row].length;
+}
+
+void str_clean(char *text)
+{
+    while (*text) {
+        size_t n = str_printable(text);
+        if (n == 0)
+            *text = '?';
+        text += n ? n : 1;
+    }
 }
 
 bool str_is_text(const char *text, size_t size)
@@ -52,13 +70,10 @@ bool str_is_text(const char *text, size_t size)
     size_t total = strlen(text);
     if (total == 0 || total >= size)
         return false;
-    for (const unsigned char *p = (const unsigned char *)text; *p;) {
-        size_t n = utf8_length(p);
-        if (n == 0 || *p < 0x20 || *p == 0x7f)
-            return false;
-        p += n;
-    }
-    return true;
+    size_t at = 0, n;
+    while ((n = str_printable(text + at)) > 0)
+        at += n;
+    return at == total;
 }
 
 bool str_to_uint(const char *text, uint64_t max, uint64_t *value)
@@ -70,7 +85,7 @@ bool str_to_uint(const char *text, uint64_t max, uint64_t *value)
         if (*p < '0' || *p > '9')
             return false;
         uint64_t digit = (uint64_t)(*p - '0');
-        if (v > max / 10 || v * 10 > max - digit)
+        if (digit > max || v > (max - digit) / 10)
             return false;
         v = v * 10 + digit;
     }
@@ -122,7 +137,8 @@ static void base64_write(const void *bytes, size_t len, const char *alphabet, bo
     const unsigned char *b = bytes;
     for (size_t i = 0; i < len; i += 3) {
         size_t left = len - i;
-        unsigned v = (unsigned)b[i] << 16 | (left > 1 ? (unsigned)b[i + 1] << 8 : 0) | (left > 2 ? b[i + 2] : 0);
+        unsigned v =
+            (unsigned)b[i] << 16 | (left > 1 ? (unsigned)b[i + 1] << 8 : 0) | (left > 2 ? b[i + 2] : 0);
         *out++ = alphabet[v >> 18];
         *out++ = alphabet[v >> 12 & 63];
         if (left > 1)
@@ -153,7 +169,7 @@ int base64_parse(const char *text, void *bytes, size_t size)
     size_t len = strlen(text), n = 0;
     if (len % 4)
         return -1;
-    size_t pads = len && text[len - 1] == '=' ? 1 + (text[len - 2] == '=') : 0;
+    size_t pads = len && text[len - 1] == '=' ? 1u + (text[len - 2] == '=') : 0;
     for (size_t i = 0; i < len; i += 4) {
         unsigned v = 0;
         for (size_t k = 0; k < 4; k++) {
@@ -163,6 +179,8 @@ int base64_parse(const char *text, void *bytes, size_t size)
             v = v << 6 | (unsigned)(at - standard);
         }
         size_t bytes_here = i + 4 == len ? 3 - pads : 3;
+        if (v & ((1u << (24 - 8 * bytes_here)) - 1))
+            return -1;
         if (n + bytes_here > size)
             return -1;
         for (size_t k = 0; k < bytes_here; k++)
