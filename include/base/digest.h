@@ -25,7 +25,8 @@ void digester_add(struct digester *d, const void *bytes, size_t len);
 void digester_end(struct digester *d, struct digests *out);
 
 void sha256(const void *bytes, size_t len, unsigned char out[SHA256_BYTES]);
-void hmac_sha256(const void *key, size_t key_len, const void *bytes, size_t len, unsigned char out[SHA256_BYTES]);
+void hmac_sha256(const void *key, size_t key_len, const void *bytes, size_t len,
+                 unsigned char out[SHA256_BYTES]);
 
 /* Constant-time; false at once only when the lengths differ. */
 bool same_secret(const void *a, size_t a_len, const void *b, size_t b_len);

@@ -17,7 +17,8 @@ struct seal {
     unsigned char key[32];
 };
 
-/* Reads the 32-byte key file; seal_create makes it (0600, O_EXCL, fsync) when it is not there. */
+/* Reads the 32-byte key file; ERR_NOT_FOUND when there is none. seal_create makes it first (0600, whole or
+ * not at all) when it is not there, and never replaces one. */
 int seal_load(const char *path, struct seal *out, struct err *e);
 int seal_create(const char *path, struct seal *out, struct err *e);
 
@@ -25,9 +26,10 @@ int seal_create(const char *path, struct seal *out, struct err *e);
 int seal_close(const struct seal *s, const char *purpose, const char *owner, const void *secret, size_t len,
                unsigned char *out, struct err *e);
 
-/* Opens into text with an end; *out of at least len - SEAL_OVERHEAD + 1 bytes. ERR_INTERNAL when it was changed. */
-int seal_open(const struct seal *s, const char *purpose, const char *owner, const unsigned char *sealed, size_t len,
-              char *out, size_t size, struct err *e);
+/* Opens into text with an end; *out of at least len - SEAL_OVERHEAD + 1 bytes. ERR_INTERNAL when it was
+ * changed. */
+int seal_open(const struct seal *s, const char *purpose, const char *owner, const unsigned char *sealed,
+              size_t len, char *out, size_t size, struct err *e);
 
 /* Derives a 32-byte key for one use from the master key (HMAC-SHA-256 over label). */
 void seal_derive(const struct seal *s, const char *label, unsigned char out[32]);

@@ -5,7 +5,7 @@
  * semver   exactly three numeric parts, semver 2.0.0 clause 11
  * date     2026-11-21, 20261121, 2026.11.21 with an optional .N
  * integer  a decimal number
- * A leading v or V is allowed in all of them. */
+ * A leading v or V is allowed in all of them. Numbers may be of any length; at most 32 parts. */
 #ifndef OTAD_BASE_VERSION_H
 #define OTAD_BASE_VERSION_H
 

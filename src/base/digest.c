@@ -1,0 +1,92 @@
+#include "base/digest.h"
+
+#include "base/str.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+enum { SHA256, SHA1, MD5, KINDS };
+
+struct digester {
+    EVP_MD_CTX *ctx[KINDS];
+};
+
+/* Only memory that has run out, or a libcrypto without these digests, gets here; neither leaves anything to
+ * do. */
+static void must(bool done)
+{
+    if (!done)
+        abort();
+}
+
+struct digester *digester_begin(void)
+{
+    const EVP_MD *kinds[KINDS] = {[SHA256] = EVP_sha256(), [SHA1] = EVP_sha1(), [MD5] = EVP_md5()};
+    struct digester *d = malloc(sizeof *d);
+    must(d != NULL);
+    for (int i = 0; i < KINDS; i++) {
+        d->ctx[i] = EVP_MD_CTX_new();
+        must(d->ctx[i] && EVP_DigestInit_ex(d->ctx[i], kinds[i], NULL) == 1);
+    }
+    return d;
+}
+
+void digester_add(struct digester *d, const void *bytes, size_t len)
+{
+    for (int i = 0; i < KINDS; i++)
+        must(EVP_DigestUpdate(d->ctx[i], bytes, len) == 1);
+}
+
+void digester_end(struct digester *d, struct digests *out)
+{
+    char *texts[KINDS] = {NULL};
+    if (out) {
+        texts[SHA256] = out->sha256;
+        texts[SHA1] = out->sha1;
+        texts[MD5] = out->md5;
+    }
+    for (int i = 0; i < KINDS; i++) {
+        unsigned char bytes[EVP_MAX_MD_SIZE];
+        unsigned len;
+        if (out) {
+            must(EVP_DigestFinal_ex(d->ctx[i], bytes, &len) == 1);
+            hex_format(bytes, len, texts[i]);
+        }
+        EVP_MD_CTX_free(d->ctx[i]);
+    }
+    free(d);
+}
+
+void sha256(const void *bytes, size_t len, unsigned char out[SHA256_BYTES])
+{
+    must(EVP_Digest(bytes, len, out, NULL, EVP_sha256(), NULL) == 1);
+}
+
+void hmac_sha256(const void *key, size_t key_len, const void *bytes, size_t len,
+                 unsigned char out[SHA256_BYTES])
+{
+    size_t written;
+    must(EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key, key_len, bytes, len, out, SHA256_BYTES,
+                   &written) != NULL);
+}
+
+bool same_secret(const void *a, size_t a_len, const void *b, size_t b_len)
+{
+    return a_len == b_len && CRYPTO_memcmp(a, b, a_len) == 0;
+}
+
+void random_bytes(void *out, size_t len)
+{
+    unsigned char *p = out;
+    while (len > 0) {
+        ssize_t n = getrandom(p, len, 0);
+        must(n > 0 || (n < 0 && errno == EINTR));
+        if (n < 0)
+            continue;
+        p += n;
+        len -= (size_t)n;
+    }
+}
