@@ -129,18 +129,20 @@ lint: deps-lint
 SANITIZERS := ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
 	UBSAN_OPTIONS=print_stacktrace=1 LSAN_OPTIONS=print_suppressions=0 \
 	TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:second_deadlock_stack=1
+# a kernel that scatters addresses widely leaves the thread sanitizer no room for its shadow
+NO_ASLR := $(if $(TSAN),$(shell setarch -R true 2>/dev/null && echo setarch -R))
 UNIT_SECONDS := $(if $(INSTRUMENT),300,120)
 
 unit: $(UNIT)
 	@failed=; for t in $(UNIT); do \
-		$(SANITIZERS) timeout $(UNIT_SECONDS) $$t || failed="$$failed $$(basename $$t)"; \
+		$(SANITIZERS) timeout $(UNIT_SECONDS) $(NO_ASLR) $$t || failed="$$failed $$(basename $$t)"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "unit: failed:$$failed"; exit 1; fi; \
 	echo "unit: $(words $(UNIT)) programs passed"
 
 system: all
 	$(SANITIZERS) OTAD_BUILD=$(abspath $(BUILD)) PYTHONDONTWRITEBYTECODE=1 \
-		$(PYTHON) -m pytest -q -p no:cacheprovider tests/system
+		$(NO_ASLR) $(PYTHON) -m pytest -q -p no:cacheprovider tests/system
 
 # ---- lint: `make -k lint-checks` shows all that is wrong at once
 
