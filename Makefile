@@ -51,6 +51,7 @@ LIB_SRC := $(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c))
 LIB_OBJ := $(LIB_SRC:src/%.c=$(BUILD)/obj/%.o)
 PLUGIN_OBJ := $(patsubst src/%.c,$(BUILD)/pic/%.o,$(wildcard src/broker_plugin/*.c) \
 	src/base/err.c src/base/str.c src/base/log.c src/base/clock.c src/base/digest.c src/base/seal.c src/base/file.c)
+MAIN_OBJ := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/main/*.c))
 SIM_OBJ := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/sim/*.c))
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 GEN := $(BUILD)/gen/sql_table.h
@@ -83,7 +84,7 @@ $(BUILD)/libotad.a: $(LIB_OBJ)
 	@rm -f $@
 	ar rcs $@ $^
 
-$(BUILD)/otad: $(BUILD)/obj/main.o $(BUILD)/libotad.a
+$(BUILD)/otad: $(MAIN_OBJ) $(BUILD)/libotad.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/otad-sim: $(SIM_OBJ) $(BUILD)/libotad.a

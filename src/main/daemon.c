@@ -1,0 +1,369 @@
+#include "main/daemon.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "model/board.h"
+#include "store/token.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+
+#define TICK_MS        1000
+#define TICK_OFFERS    512
+#define FLUSH_MS       60000
+#define HOURLY_MS      3600000
+#define DRAIN_MS       30000
+#define IDEMPOTENCY_MS 86400000 /* how long a repeated POST is recognised */
+#define FREE_FLOOR     (64LL << 20)
+
+/* Handlers wake the main thread by it; a signal-like hint, so the one global. */
+static int wake_fd = -1;
+
+static void wake(void)
+{
+    uint64_t one = 1;
+    ssize_t n = write(wake_fd, &one, sizeof one);
+    (void)n;
+}
+
+struct tick {
+    struct rollout *rollout;
+    int64_t now_ms;
+    size_t cap, n;
+    bool again;
+    struct outgoing out[TICK_OFFERS];
+};
+
+static int run_tick(struct db *w, void *arg, struct err *e)
+{
+    struct tick *t = arg;
+    return rollout_tick(t->rollout, w, t->now_ms, t->out, t->cap, &t->n, &t->again, e);
+}
+
+/* Returns whether more is waiting. Offers leave after the commit; where it failed, none does. */
+static bool tick(struct otad *o, struct tick *t)
+{
+    struct err e;
+    size_t room = mqtt_room(o->mqtt);
+    t->now_ms = clock_wall_ms();
+    t->cap = room < TICK_OFFERS ? room : TICK_OFFERS;
+    t->n = 0;
+    t->again = false;
+    if (store_write(o->store, run_tick, t, &e) < 0) {
+        board_set(BOARD_STORE, false, "the rollout's tick failed: %.100s", e.text);
+        log_error("the rollout's tick failed: %s", e.text);
+        return false;
+    }
+    board_set(BOARD_STORE, true, "ok");
+    mqtt_send(o->mqtt, t->out, t->n);
+    return t->again && room > 0;
+}
+
+struct upkeep {
+    struct otad *otad;
+    bool more;
+};
+
+static int flush_presence(struct db *w, void *arg, struct err *e)
+{
+    struct upkeep *u = arg;
+    return presence_flush(u->otad->rollout.presence, w, 2000, &u->more, e);
+}
+
+static int forget_requests(struct db *w, void *arg, struct err *e)
+{
+    (void)arg;
+    return idempotency_forget(w, clock_wall_ms() - IDEMPOTENCY_MS, e);
+}
+
+static void check_disk(struct otad *o)
+{
+    struct statvfs fs;
+    if (statvfs(o->settings.data_dir, &fs) < 0)
+        board_set(BOARD_DISK, false, "cannot look at %.100s: %s", o->settings.data_dir, strerror(errno));
+    else if ((int64_t)(fs.f_bavail * fs.f_frsize) < FREE_FLOOR)
+        board_set(BOARD_DISK, false, "only %llu MiB free in the data directory",
+                  (unsigned long long)(fs.f_bavail * fs.f_frsize >> 20));
+    else
+        board_set(BOARD_DISK, true, "ok");
+}
+
+static void each_minute(struct otad *o)
+{
+    struct err e;
+    struct upkeep u = {.otad = o, .more = true};
+    while (u.more && store_write(o->store, flush_presence, &u, &e) == 0)
+        ;
+    check_disk(o);
+}
+
+static void reload_certificate(struct otad *o)
+{
+    struct err e;
+    if (http_reload_certificate(o->http, &e) < 0)
+        log_error("the certificate on disk is not used: %s", e.text);
+    else
+        log_info("certificate reloaded");
+    if (o->broker)
+        broker_reload(o->broker);
+}
+
+static void each_hour(struct otad *o)
+{
+    struct err e;
+    bool renewed;
+    if (store_write(o->store, forget_requests, NULL, &e) < 0)
+        log_error("cannot forget old idempotency keys: %s", e.text);
+    if (setup_certificates(o, &renewed, &e) < 0)
+        log_error("cannot look after the certificate: %s", e.text);
+    else if (renewed)
+        reload_certificate(o);
+}
+
+static void reap(struct otad *o)
+{
+    int status;
+    pid_t pid;
+    /* as process 1 of a container, orphans of the broker come here too */
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        if (o->broker)
+            broker_reap(o->broker, pid, status);
+}
+
+/* Reads what signals have come; true when otad is to stop. */
+static bool take_signals(struct otad *o, int fd)
+{
+    struct signalfd_siginfo info;
+    bool stop = false;
+    while (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGCHLD)
+            reap(o);
+        else if (info.ssi_signo == SIGHUP)
+            reload_certificate(o);
+        else
+            stop = true;
+    }
+    return stop;
+}
+
+static void loop(struct otad *o, int signal_fd)
+{
+    static struct tick t; /* its offers are too large for a stack */
+    int64_t next_tick = 0, next_minute = clock_mono_ms() + FLUSH_MS, next_hour = clock_mono_ms() + HOURLY_MS;
+    t.rollout = &o->rollout;
+    check_disk(o);
+    for (;;) {
+        int64_t now = clock_mono_ms();
+        struct pollfd fds[] = {{.fd = signal_fd, .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}};
+        int n = poll(fds, ARRAY_SIZE(fds), next_tick > now ? (int)(next_tick - now) : 0);
+        if (n > 0 && fds[0].revents && take_signals(o, signal_fd))
+            return;
+        if (n > 0 && fds[1].revents) {
+            uint64_t count;
+            ssize_t got = read(wake_fd, &count, sizeof count);
+            (void)got;
+            next_tick = 0;
+        }
+        now = clock_mono_ms();
+        if (now < next_tick)
+            continue;
+        next_tick = tick(o, &t) ? now : now + TICK_MS;
+        if (o->broker)
+            broker_tick(o->broker, now);
+        if (now >= next_minute) {
+            each_minute(o);
+            next_minute = now + FLUSH_MS;
+        }
+        if (now >= next_hour) {
+            each_hour(o);
+            next_hour = now + HOURLY_MS;
+        }
+    }
+}
+
+static void prepare_process(void)
+{
+    struct rlimit files, core = {0, 0};
+    umask(077);
+    signal(SIGPIPE, SIG_IGN);
+    setrlimit(RLIMIT_CORE, &core); /* a core would hold secrets */
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+/* Signals are read from a descriptor; every thread made later inherits that they are blocked. */
+static int block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGCHLD);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int start_rollout(struct otad *o)
+{
+    struct rollout *r = &o->rollout;
+    bool guess = o->settings.broker == BROKER_EXTERNAL;
+    str_copy(r->public_url, sizeof r->public_url, o->settings.public_url);
+    seal_derive(&o->seal, "url", r->url_key);
+    r->presence = presence_open(guess ? o->settings.presence_timeout_ms : 0);
+    r->seal = &o->seal;
+    return 0;
+}
+
+static int start_http_env(struct otad *o, struct err *e)
+{
+    struct http_env *env = &o->http_env;
+    const struct settings *s = &o->settings;
+    *env = (struct http_env){.settings = s,
+                             .store = o->store,
+                             .blobs = o->blobs,
+                             .rollout = &o->rollout,
+                             .seal = &o->seal,
+                             .signing_key = o->signing_key,
+                             .started_at_ms = clock_wall_ms(),
+                             .wake = wake};
+    seal_derive(&o->seal, "token", env->token_key);
+    int rc = file_path(env->ca_path, o->cert_dir, "ca.pem", e);
+    if (rc == 0)
+        rc = file_path(env->cert_path, o->cert_dir, "server.pem", e);
+    if (rc == 0)
+        rc = file_path(env->key_path, o->cert_dir, "server.key", e);
+    if (rc == 0 && *s->cert_file) {
+        str_copy(env->cert_path, sizeof env->cert_path, s->cert_file);
+        str_copy(env->key_path, sizeof env->key_path, s->key_file);
+    }
+    return rc;
+}
+
+static int open_store(struct otad *o, struct err *e)
+{
+    char path[FILE_PATH_SIZE];
+    int rc = file_path(path, o->settings.data_dir, "otad.db", e);
+    return rc < 0 ? rc : store_open(path, &o->store, e);
+}
+
+static int start_mqtt(struct otad *o, struct err *e)
+{
+    struct mqtt_env env = {.settings = &o->settings, .store = o->store, .rollout = &o->rollout};
+    int rc = 0;
+    if (o->settings.broker == BROKER_MANAGED)
+        rc = broker_start(&o->settings, o->http_env.cert_path, o->http_env.key_path, &o->broker, e);
+    if (rc == 0)
+        rc = mqtt_start(&env, &o->mqtt, e);
+    return rc;
+}
+
+/* Each step needs those before it. *exit_code is what a failure of the step means to who started us. */
+static int start(struct otad *o, int *exit_code, struct err *e)
+{
+    bool renewed;
+    *exit_code = EX_TEMPFAIL;
+    int rc = setup_data_dir(o, e);
+    if (rc < 0)
+        return rc;
+    *exit_code = EX_CONFIG;
+    rc = file_path(o->cert_dir, o->settings.data_dir, "certs", e);
+    if (rc == 0)
+        rc = setup_keys(o, e);
+    if (rc == 0)
+        setup_public_url(o);
+    if (rc == 0)
+        rc = setup_certificates(o, &renewed, e);
+    if (rc == 0)
+        rc = open_store(o, e);
+    if (rc == 0)
+        rc = setup_blobs(o, e);
+    if (rc == 0)
+        rc = start_http_env(o, e);
+    if (rc == 0)
+        rc = setup_admin_token(o, e);
+    if (rc < 0)
+        return rc;
+    *exit_code = EX_UNAVAILABLE;
+    start_rollout(o);
+    rc = start_mqtt(o, e);
+    if (rc == 0)
+        rc = http_start(&o->http_env, &o->http, e);
+    return rc;
+}
+
+/* In the opposite order; what never started is NULL. */
+static void stop(struct otad *o)
+{
+    if (o->http)
+        http_stop(o->http, DRAIN_MS);
+    if (o->mqtt)
+        mqtt_stop(o->mqtt);
+    if (o->broker)
+        broker_stop(o->broker);
+    if (o->store && o->rollout.presence)
+        each_minute(o);
+    if (o->store)
+        store_close(o->store);
+    if (o->rollout.presence)
+        presence_close(o->rollout.presence);
+    if (o->blobs)
+        blobs_close(o->blobs);
+    if (o->signing_key)
+        signing_key_close(o->signing_key);
+    if (o->lock_fd >= 0)
+        close(o->lock_fd);
+}
+
+static void greet(const struct otad *o)
+{
+    const struct settings *s = &o->settings;
+    log_info("otad " OTAD_VERSION " serves %s (HTTPS on port %lld)", s->public_url, (long long)s->https_port);
+    if (s->broker == BROKER_MANAGED)
+        log_info("MQTT over TLS on port %lld", (long long)s->mqtt_port);
+    else
+        log_info("MQTT by the broker at %s:%lld", s->mqtt_host, (long long)s->mqtt_port);
+    log_info("the CA that devices trust: %s", o->http_env.ca_path);
+    log_info("the administrator's token: %s/admin.token", s->data_dir);
+}
+
+int daemon_run(const struct settings *settings)
+{
+    static struct otad o;
+    struct err e;
+    int exit_code = 0;
+    o.settings = *settings;
+    o.lock_fd = -1;
+    log_level_set((enum log_level)settings->log_level);
+    prepare_process();
+    int signal_fd = block_signals();
+    wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (signal_fd < 0 || wake_fd < 0) {
+        log_error("cannot make the main loop's descriptors: %s", strerror(errno));
+        return EX_OSERR;
+    }
+    if (start(&o, &exit_code, &e) < 0) {
+        log_error("%s", e.text);
+    } else {
+        exit_code = 0;
+        greet(&o);
+        loop(&o, signal_fd);
+        log_info("stopping");
+    }
+    stop(&o);
+    close(signal_fd);
+    close(wake_fd);
+    return exit_code;
+}

@@ -1,0 +1,157 @@
+#include "main/daemon.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/pki.h"
+#include "store/firmware.h"
+#include "store/token.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+int setup_data_dir(struct otad *o, struct err *e)
+{
+    char path[FILE_PATH_SIZE], real[FILE_PATH_SIZE];
+    int rc = file_make_dir(o->settings.data_dir, 0700, e);
+    if (rc < 0)
+        return rc;
+    /* children and the broker's settings need it whole */
+    if (!realpath(o->settings.data_dir, real) || !str_copy(o->settings.data_dir, FILE_PATH_SIZE, real))
+        return err_errno(e, "cannot resolve %s", o->settings.data_dir);
+    if ((rc = file_path(path, real, "otad.lock", e)) < 0)
+        return rc;
+    o->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (o->lock_fd < 0)
+        return err_errno(e, "cannot open %s", path);
+    if (flock(o->lock_fd, LOCK_EX | LOCK_NB) < 0)
+        return errno == EWOULDBLOCK ? err_set(e, ERR_CONFLICT, "another otad runs on %s", real)
+                                    : err_errno(e, "cannot lock %s", path);
+    return 0;
+}
+
+int setup_keys(struct otad *o, struct err *e)
+{
+    char dir[FILE_PATH_SIZE], path[FILE_PATH_SIZE];
+    int rc = file_path(dir, o->settings.data_dir, "keys", e);
+    if (rc == 0)
+        rc = file_make_dir(dir, 0700, e);
+    if (rc == 0)
+        rc = file_path(path, dir, "secret.key", e);
+    if (rc == 0)
+        rc = seal_create(path, &o->seal, e);
+    if (rc == 0)
+        rc = file_path(path, dir, "signing.pem", e);
+    if (rc == 0)
+        rc = signing_key_open(path, &o->signing_key, e);
+    return rc;
+}
+
+/* "https://ota.lan:8443/x" -> "ota.lan", "https://[::1]:8443" -> "::1" */
+static void url_host(const char *url, char host[256])
+{
+    const char *p = strstr(url, "://");
+    p = p ? p + 3 : url;
+    size_t n = *p == '[' ? strcspn(++p, "]") : strcspn(p, ":/");
+    if (n >= 256)
+        n = 0;
+    memcpy(host, p, n);
+    host[n] = '\0';
+}
+
+int setup_certificates(struct otad *o, bool *renewed, struct err *e)
+{
+    struct pki_names names = {0};
+    char host[256];
+    *renewed = false;
+    int rc = pki_ensure_cas(o->cert_dir, e);
+    if (rc < 0 || *o->settings.cert_file)
+        return rc;
+    url_host(o->settings.public_url, host);
+    pki_names_add(&names, host);
+    pki_names_of_machine(&names);
+    return pki_ensure_server(o->cert_dir, &names, clock_wall_ms(), renewed, e);
+}
+
+struct new_token {
+    struct token token;
+    unsigned char hash[SHA256_BYTES];
+};
+
+static int insert_token(struct db *w, void *arg, struct err *e)
+{
+    struct new_token *t = arg;
+    return token_insert(w, &t->token, t->hash, e);
+}
+
+int setup_admin_token(struct otad *o, struct err *e)
+{
+    char path[FILE_PATH_SIZE], text[TOKEN_TEXT_SIZE + 1];
+    struct new_token new = {
+        .token = {.name = "admin.token", .role = ROLE_ADMIN, .created_at_ms = clock_wall_ms()}};
+    int rc = file_path(path, o->settings.data_dir, "admin.token", e);
+    if (rc < 0 || access(path, F_OK) == 0)
+        return rc;
+    token_make(text);
+    token_hash(o->http_env.token_key, text, new.hash);
+    rc = store_write(o->store, insert_token, &new, e);
+    if (rc == 0) {
+        strcat(text, "\n");
+        rc = file_replace(path, text, strlen(text), 0600, e);
+    }
+    return rc;
+}
+
+static bool blob_is_known(void *arg, const char *sha256)
+{
+    struct err e;
+    bool known;
+    /* in doubt it stays */
+    return firmware_known(arg, sha256, &known, &e) < 0 || known;
+}
+
+int setup_blobs(struct otad *o, struct err *e)
+{
+    struct db *reader;
+    uint64_t removed;
+    int rc = blobs_open(o->settings.data_dir, &o->blobs, e);
+    if (rc == 0)
+        rc = store_reader(o->store, &reader, e);
+    if (rc == 0)
+        rc = blobs_sweep(o->blobs, blob_is_known, reader, &removed, e);
+    if (rc == 0 && removed > 0)
+        log_warn("removed %llu firmware files that no upload had finished", (unsigned long long)removed);
+    return rc;
+}
+
+static bool in_container(void)
+{
+    return access("/.dockerenv", F_OK) == 0 || access("/run/.containerenv", F_OK) == 0;
+}
+
+void setup_public_url(struct otad *o)
+{
+    char host[256], machine[256] = "localhost";
+    bool covers = false;
+    struct err e;
+    gethostname(machine, sizeof machine - 1);
+    if (!*o->settings.public_url) {
+        snprintf(o->settings.public_url, sizeof o->settings.public_url, "https://%.200s:%lld", machine,
+                 (long long)o->settings.https_port);
+        log_warn("public_url is not set: offers will say %s; set it to the URL devices reach this machine by",
+                 o->settings.public_url);
+    }
+    url_host(o->settings.public_url, host);
+    struct pki_names own = {0};
+    pki_names_of_machine(&own);
+    for (size_t i = 0; in_container() && i < own.n; i++)
+        if (strcmp(own.name[i], host) == 0 && strcmp(host, "localhost") != 0)
+            log_warn("public_url %s is the container's own address: devices outside cannot reach it",
+                     o->settings.public_url);
+    if (strncmp(o->settings.public_url, "https://", 8) == 0 && *o->settings.cert_file &&
+        pki_covers(o->settings.cert_file, host, &covers, &e) == 0 && !covers)
+        log_warn("the certificate %s is not valid for %s, the host of public_url: devices will refuse it",
+                 o->settings.cert_file, host);
+}

@@ -1,0 +1,1101 @@
+/* The rules of a rollout against a real store: one fleet, one clock that the test turns. Tests are named
+ * after the invariants of rollout/execution.h. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "rollout/execution.h"
+#include "store/device.h"
+#include "store/firmware.h"
+#include "store/product.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define START_MS 1800000000000LL
+#define SECOND   1000LL
+#define MINUTE   (60 * SECOND)
+#define HOUR     (60 * MINUTE)
+
+struct world {
+    char dir[64], path[96];
+    struct store *store;
+    struct rollout rollout;
+    struct product product;
+    int64_t now_ms;
+    struct outgoing out[64]; /* what the last call sent */
+    size_t sent;
+};
+
+/* ---- running things on the writer */
+
+struct call {
+    struct world *w;
+    int (*run)(struct world *w, struct db *db, void *arg, struct err *e);
+    void *arg;
+};
+
+static int on_writer(struct db *db, void *arg, struct err *e)
+{
+    struct call *c = arg;
+    return c->run(c->w, db, c->arg, e);
+}
+
+static int try_it(struct world *w, int (*run)(struct world *, struct db *, void *, struct err *), void *arg,
+                  struct err *e)
+{
+    struct call c = {w, run, arg};
+    return store_write(w->store, on_writer, &c, e);
+}
+
+static void must(struct world *w, int (*run)(struct world *, struct db *, void *, struct err *), void *arg)
+{
+    struct err e = {0};
+    if (try_it(w, run, arg, &e) < 0)
+        fail_msg("%s", e.text);
+}
+
+static struct db *reader(struct world *w)
+{
+    struct db *db;
+    struct err e;
+    assert_int_equal(store_reader(w->store, &db, &e), 0);
+    return db;
+}
+
+/* ---- making a world */
+
+static int add_product(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    (void)arg;
+    return product_insert(db, &w->product, e);
+}
+
+static int setup(void **state)
+{
+    struct world *w = calloc(1, sizeof *w);
+    struct err e = {0};
+    strcpy(w->dir, "/tmp/otad-rollout-XXXXXX");
+    assert_non_null(mkdtemp(w->dir));
+    snprintf(w->path, sizeof w->path, "%s/otad.db", w->dir);
+    if (store_open(w->path, &w->store, &e) < 0)
+        fail_msg("%s", e.text);
+    w->now_ms = START_MS;
+    w->rollout.presence = presence_open(0);
+    strcpy(w->rollout.public_url, "https://ota.test:8443");
+    w->product = (struct product){.enabled = true, .enrolment_open = true, .created_at_ms = START_MS};
+    strcpy(w->product.key, "thermo");
+    strcpy(w->product.name, "Thermo");
+    strcpy(w->product.protocol, "native");
+    must(w, add_product, NULL);
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+    char command[128];
+    store_close(w->store);
+    presence_close(w->rollout.presence);
+    snprintf(command, sizeof command, "rm -rf '%s'", w->dir);
+    assert_int_equal(system(command), 0);
+    free(w);
+    return 0;
+}
+
+static int add_firmware(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    struct firmware *f = arg;
+    bool existed;
+    f->product_id = w->product.id;
+    return firmware_insert(db, f, &existed, e);
+}
+
+static int64_t firmware_for(struct world *w, const char *module, const char *version)
+{
+    static unsigned serial;
+    struct firmware f = {.size = 1000, .created_at_ms = w->now_ms};
+    snprintf(f.module, sizeof f.module, "%s", module);
+    snprintf(f.version, sizeof f.version, "%s", version);
+    snprintf(f.filename, sizeof f.filename, "%s-%s.bin", module, version);
+    snprintf(f.digests.sha256, sizeof f.digests.sha256, "%064x", ++serial);
+    strcpy(f.digests.md5, "0123456789abcdef0123456789abcdef");
+    strcpy(f.digests.sha1, "0123456789abcdef0123456789abcdef01234567");
+    strcpy(f.signature, "c2ln");
+    must(w, add_firmware, &f);
+    return f.id;
+}
+
+static int64_t firmware(struct world *w, const char *version)
+{
+    return firmware_for(w, "default", version);
+}
+
+/* ---- devices speaking */
+
+static int deliver(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    return rollout_event(&w->rollout, db, arg, w->now_ms, &w->out[0], &w->sent, e);
+}
+
+static struct device_event event(enum event_kind kind, const char *device)
+{
+    struct device_event ev = {.kind = kind, .percent = -1};
+    strcpy(ev.product, "thermo");
+    snprintf(ev.device, sizeof ev.device, "%s", device);
+    strcpy(ev.module, "default");
+    return ev;
+}
+
+static void inform_module(struct world *w, const char *device, const char *module, const char *version)
+{
+    struct device_event ev = event(EVENT_INFORM, device);
+    snprintf(ev.module, sizeof ev.module, "%s", module);
+    snprintf(ev.version, sizeof ev.version, "%s", version);
+    must(w, deliver, &ev);
+}
+
+static void inform(struct world *w, const char *device, const char *version)
+{
+    inform_module(w, device, "default", version);
+}
+
+static void sessions(struct world *w, const char *device, unsigned n)
+{
+    struct device_event ev = event(EVENT_LOGIN, device);
+    ev.sessions = n;
+    must(w, deliver, &ev);
+}
+
+static void request(struct world *w, const char *device)
+{
+    struct device_event ev = event(EVENT_REQUEST, device);
+    must(w, deliver, &ev);
+}
+
+static void progress(struct world *w, const char *device, int64_t id, enum execution_state state, int percent)
+{
+    struct device_event ev = event(EVENT_PROGRESS, device);
+    ev.execution_id = id;
+    ev.state = state;
+    ev.percent = percent;
+    must(w, deliver, &ev);
+}
+
+static void report_error(struct world *w, const char *device, int64_t id, enum reason reason)
+{
+    struct device_event ev = event(EVENT_ERROR, device);
+    ev.execution_id = id;
+    ev.reason = reason;
+    strcpy(ev.detail, "its own words");
+    must(w, deliver, &ev);
+}
+
+/* A device with this version that is not there. */
+static void device_away(struct world *w, const char *name, const char *version)
+{
+    inform(w, name, version);
+    sessions(w, name, 0);
+}
+
+static void device_there(struct world *w, const char *name, const char *version)
+{
+    inform(w, name, version);
+    sessions(w, name, 1);
+}
+
+/* ---- time and campaigns */
+
+static int tick_once(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    size_t n;
+    int rc = rollout_tick(&w->rollout, db, w->now_ms, w->out + w->sent, 64 - w->sent, &n, arg, e);
+    w->sent += n;
+    return rc;
+}
+
+static void tick(struct world *w)
+{
+    bool again = true;
+    w->sent = 0;
+    for (int i = 0; again && i < 100; i++)
+        must(w, tick_once, &again);
+    assert_false(again);
+}
+
+static void later(struct world *w, int64_t ms)
+{
+    w->now_ms += ms;
+    tick(w);
+}
+
+struct creation {
+    struct campaign_spec spec;
+    int64_t id;
+};
+
+static int create(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    struct creation *c = arg;
+    return campaign_create(&w->rollout, db, &c->spec, w->now_ms, &c->id, e);
+}
+
+static struct campaign_spec spec_for(int64_t firmware_id)
+{
+    struct campaign_spec spec = {.firmware = {firmware_id}, .firmware_count = 1};
+    strcpy(spec.name, "test");
+    policy_defaults(&spec.policy);
+    return spec;
+}
+
+static int64_t campaign_of(struct world *w, const struct campaign_spec *spec)
+{
+    struct creation c = {.spec = *spec};
+    must(w, create, &c);
+    tick(w);
+    return c.id;
+}
+
+static int64_t campaign(struct world *w, int64_t firmware_id)
+{
+    struct campaign_spec spec = spec_for(firmware_id);
+    return campaign_of(w, &spec);
+}
+
+struct act {
+    int64_t id;
+    enum campaign_action action;
+};
+
+static int act_run(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    struct act *a = arg;
+    return campaign_act(&w->rollout, db, a->id, a->action, "the test", w->now_ms, e);
+}
+
+static void act(struct world *w, int64_t id, enum campaign_action action)
+{
+    struct act a = {id, action};
+    must(w, act_run, &a);
+    tick(w);
+}
+
+/* ---- looking */
+
+static struct execution_view execution_of(struct world *w, int64_t campaign_id, const char *device)
+{
+    struct execution_view v[64];
+    size_t n;
+    struct err e;
+    assert_int_equal(execution_list(reader(w), campaign_id, -1, 0, v, 64, &n, &e), 0);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(v[i].device, device) == 0)
+            return v[i];
+    fail_msg("campaign %lld has no execution on %s", (long long)campaign_id, device);
+    return v[0];
+}
+
+static int64_t query(struct world *w, const char *sql, int64_t arg)
+{
+    sqlite3 *db;
+    sqlite3_stmt *s;
+    assert_int_equal(sqlite3_open_v2(w->path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
+    sqlite3_bind_int64(s, 1, arg);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    int64_t value = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    return value;
+}
+
+/* Invariants 2 and 9, after whatever happened. */
+static void check_world(struct world *w)
+{
+    assert_int_equal(
+        query(w,
+              "SELECT count(*) FROM (SELECT campaign_id c, state s, count(*) n FROM execution GROUP BY 1, 2 "
+              "EXCEPT SELECT campaign_id, state, sum(n) FROM wave_count GROUP BY 1, 2)",
+              0),
+        0);
+    assert_int_equal(
+        query(w, "SELECT (SELECT count(*) FROM execution) - (SELECT coalesce(sum(n), 0) FROM wave_count)", 0),
+        0);
+    assert_int_equal(
+        query(w,
+              "SELECT count(*) FROM execution x JOIN execution_module m ON m.execution_id = x.id "
+              "WHERE m.active <> (x.state BETWEEN 2 AND 6)",
+              0),
+        0);
+}
+
+static enum campaign_state campaign_state(struct world *w, int64_t id)
+{
+    struct campaign c;
+    struct err e;
+    assert_int_equal(campaign_get(reader(w), id, &c, &e), 0);
+    return c.state;
+}
+
+#define assert_state(w, campaign_id, device, expected)                                    \
+    assert_string_equal(execution_state_word(execution_of(w, campaign_id, device).state), \
+                        execution_state_word(expected))
+
+static int64_t timeline_kind(struct world *w, const char *kind)
+{
+    char sql[128];
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM timeline WHERE kind = '%s'", kind);
+    return query(w, sql, 0);
+}
+
+/* Brings a device to a state of its one execution, by what a device would say. */
+static int64_t bring_to(struct world *w, int64_t id, const char *device, enum execution_state state)
+{
+    int64_t execution = execution_of(w, id, device).id;
+    static const enum execution_state way[] = {EXECUTION_DOWNLOADING, EXECUTION_DOWNLOADED,
+                                               EXECUTION_INSTALLING};
+    for (size_t i = 0; i < ARRAY_SIZE(way) && way[i] <= state; i++)
+        progress(w, device, execution, way[i], way[i] == EXECUTION_DOWNLOADING ? 10 : -1);
+    assert_state(w, id, device, state);
+    return execution;
+}
+
+/* ---- tests */
+
+static void test_whole_way(void **state)
+{
+    struct world *w = *state;
+    device_there(w, "d1", "1.0");
+    int64_t id = campaign(w, firmware(w, "1.1"));
+    assert_int_equal(w->sent, 1);
+    struct offer offer = w->out[0].offer;
+    assert_string_equal(offer.version, "1.1");
+    assert_string_equal(offer.module, "default");
+    assert_int_equal(offer.size, 1000);
+    assert_true(strncmp(offer.url, "https://ota.test:8443/firmware/", 31) == 0);
+    assert_true(offer.expires_at_ms >= w->now_ms + 24 * HOUR);
+    assert_int_equal(campaign_state(w, id), CAMPAIGN_RUNNING);
+    bring_to(w, id, "d1", EXECUTION_INSTALLING);
+    inform(w, "d1", "1.1");
+    assert_state(w, id, "d1", EXECUTION_SUCCEEDED);
+    assert_int_equal(execution_of(w, id, "d1").attempt, 1);
+    tick(w);
+    assert_int_equal(campaign_state(w, id), CAMPAIGN_COMPLETED);
+    check_world(w);
+}
+
+static void test_invariant_1_final_never_changes(void **state)
+{
+    struct world *w = *state;
+    struct campaign_spec spec = spec_for(firmware(w, "1.1"));
+    spec.policy.max_attempts = 1;
+    device_there(w, "d1", "1.0");
+    int64_t id = campaign_of(w, &spec);
+    int64_t execution = bring_to(w, id, "d1", EXECUTION_DOWNLOADING);
+    report_error(w, "d1", execution, REASON_VERIFY);
+    assert_state(w, id, "d1", EXECUTION_FAILED);
+    assert_string_equal(execution_of(w, id, "d1").reason, "verify");
+    assert_string_equal(execution_of(w, id, "d1").detail, "its own words");
+    progress(w, "d1", execution, EXECUTION_INSTALLING, -1);
+    report_error(w, "d1", execution, REASON_FLASH);
+    inform(w, "d1", "1.1");
+    inform(w, "d1", "1.1");
+    assert_state(w, id, "d1", EXECUTION_FAILED);
+    assert_string_equal(execution_of(w, id, "d1").reason, "verify");
+    struct campaign c;
+    struct err e;
+    assert_int_equal(campaign_get(reader(w), id, &c, &e), 0);
+    assert_int_equal(c.late_success, 1);
+    assert_int_equal(timeline_kind(w, "late_success"), 1);
+    check_world(w);
+}
+
+static void test_invariant_1_illegal_moves(void **state)
+{
+    (void)state;
+    for (int from = 0; from < EXECUTION_STATES; from++)
+        for (int to = 0; to < EXECUTION_STATES; to++) {
+            bool may = execution_may_move((enum execution_state)from, (enum execution_state)to);
+            if (execution_is_final((enum execution_state)from))
+                assert_false(may);
+            if (to == EXECUTION_PENDING)
+                assert_false(may);
+            bool backwards = execution_is_active((enum execution_state)from) &&
+                             execution_is_active((enum execution_state)to) && to <= from;
+            if (backwards)
+                assert_false(may);
+        }
+    assert_false(execution_may_move(EXECUTION_QUEUED, EXECUTION_DOWNLOADING));
+    assert_false(execution_may_move(EXECUTION_PENDING, EXECUTION_OFFERED));
+    assert_true(execution_may_move(EXECUTION_OFFERED, EXECUTION_TESTING));
+}
+
+static void test_invariant_2_one_active(void **state)
+{
+    struct world *w = *state;
+    device_there(w, "d1", "1.0");
+    int64_t first = campaign(w, firmware(w, "1.1"));
+    bring_to(w, first, "d1", EXECUTION_DOWNLOADING);
+    int64_t second = campaign(w, firmware(w, "1.2"));
+    assert_int_equal(w->sent, 0);
+    assert_state(w, first, "d1", EXECUTION_DOWNLOADING);
+    assert_state(w, second, "d1", EXECUTION_QUEUED);
+    inform(w, "d1", "1.1"); /* the first ends, the second is offered in the same breath */
+    assert_state(w, first, "d1", EXECUTION_SUCCEEDED);
+    assert_state(w, second, "d1", EXECUTION_OFFERED);
+    assert_int_equal(w->sent, 1);
+    assert_string_equal(w->out[0].offer.version, "1.2");
+    check_world(w);
+}
+
+static void test_invariant_3_only_the_version_counts(void **state)
+{
+    struct world *w = *state;
+    device_there(w, "d1", "1.0");
+    int64_t id = campaign(w, firmware(w, "1.1"));
+    int64_t execution = execution_of(w, id, "d1").id;
+    progress(w, "d1", execution, EXECUTION_DOWNLOADING, 100);
+    assert_state(w, id, "d1", EXECUTION_DOWNLOADED);
+    progress(w, "d1", execution, EXECUTION_SUCCEEDED, -1);
+    assert_state(w, id, "d1", EXECUTION_INSTALLING);
+    inform(w, "d1", "1.1");
+    assert_state(w, id, "d1", EXECUTION_SUCCEEDED);
+}
+
+static int set_success_by_report(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    (void)arg;
+    w->product.success_by_report = true;
+    return product_update(db, &w->product, e);
+}
+
+static void test_invariant_3_own_word_where_the_product_says_so(void **state)
+{
+    struct world *w = *state;
+    must(w, set_success_by_report, NULL);
+    device_there(w, "d1", "1.0");
+    int64_t id = campaign(w, firmware(w, "1.1"));
+    progress(w, "d1", execution_of(w, id, "d1").id, EXECUTION_SUCCEEDED, -1);
+    assert_state(w, id, "d1", EXECUTION_SUCCEEDED);
+    assert_int_equal(query(w, "SELECT assumed FROM device_module WHERE version = '1.1'", 0), 1);
+    check_world(w);
+}
+
+static void test_invariant_3_all_modules(void **state)
+{
+    struct world *w = *state;
+    struct campaign_spec spec = spec_for(firmware_for(w, "esp32", "2.0"));
+    spec.firmware[1] = firmware_for(w, "stm32", "3.0");
+    spec.firmware_count = 2;
+    inform_module(w, "d1", "esp32", "1.0");
+    inform_module(w, "d1", "stm32", "1.0");
+    sessions(w, "d1", 1);
+    int64_t id = campaign_of(w, &spec);
+    assert_string_equal(w->out[0].offer.module, "esp32");
+    inform_module(w, "d1", "esp32", "2.0");
+    assert_state(w, id, "d1", EXECUTION_OFFERED);
+    assert_int_equal(w->sent, 1);
+    assert_string_equal(w->out[0].offer.module, "stm32");
+    inform_module(w, "d1", "stm32", "3.0");
+    assert_state(w, id, "d1", EXECUTION_SUCCEEDED);
+    check_world(w);
+}
+
+static void test_invariant_4_backwards_twice_late(void **state)
+{
+    struct world *w = *state;
+    device_there(w, "d1", "1.0");
+    device_there(w, "d2", "1.0");
+    int64_t id = campaign(w, firmware(w, "1.1"));
+    int64_t execution = execution_of(w, id, "d1").id;
+    progress(w, "d1", execution, EXECUTION_DOWNLOADING, 40);
+    progress(w, "d1", execution, EXECUTION_DOWNLOADING, 60);
+    assert_int_equal(w->rollout.ignored, 0);
+    static const struct {
+        const char *device;
+        enum execution_state state;
+        int percent;
+    } nothing[] = {
+        {"d1", EXECUTION_DOWNLOADING, 60},
+        {"d1", EXECUTION_DOWNLOADING, 40},
+        {"d1", EXECUTION_DOWNLOADING, -1},
+        {"d2", EXECUTION_INSTALLING, -1}, /* not its execution */
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(nothing); i++) {
+        progress(w, nothing[i].device, execution, nothing[i].state, nothing[i].percent);
+        assert_int_equal(w->rollout.ignored, i + 1);
+        assert_int_equal(execution_of(w, id, "d1").percent, 60);
+        assert_state(w, id, "d1", EXECUTION_DOWNLOADING);
+    }
+    progress(w, "d1", execution, EXECUTION_INSTALLING, -1);
+    progress(w, "d1", execution, EXECUTION_DOWNLOADED, -1);
+    progress(w, "d1", 999999, EXECUTION_DOWNLOADED, -1);
+    assert_state(w, id, "d1", EXECUTION_INSTALLING);
+    assert_int_equal(w->rollout.ignored, 6);
+    check_world(w);
+}
+
+static void test_invariant_5_newer_supersedes(void **state)
+{
+    struct world *w = *state;
+    device_away(w, "d1", "1.0");
+    int64_t first = campaign(w, firmware(w, "1.1"));
+    int64_t second = campaign(w, firmware(w, "1.2"));
+    int64_t third = campaign(w, firmware(w, "1.3"));
+    assert_state(w, first, "d1", EXECUTION_SUPERSEDED);
+    assert_state(w, second, "d1", EXECUTION_SUPERSEDED);
+    assert_state(w, third, "d1", EXECUTION_QUEUED);
+    assert_int_equal(campaign_state(w, first), CAMPAIGN_COMPLETED);
+    sessions(w, "d1", 1);
+    inform(w, "d1", "1.0"); /* one offer: the newest */
+    assert_int_equal(w->sent, 1);
+    assert_string_equal(w->out[0].offer.version, "1.3");
+    check_world(w);
+}
+
+static void test_invariant_5_other_modules_stay(void **state)
+{
+    struct world *w = *state;
+    device_away(w, "d1", "1.0");
+    int64_t first = campaign(w, firmware_for(w, "stm32", "1.1"));
+    campaign(w, firmware(w, "1.2"));
+    assert_state(w, first, "d1", EXECUTION_QUEUED);
+}
+
+static void test_invariant_6_versions(void **state)
+{
+    struct world *w = *state;
+    device_there(w, "below", "1.0");
+    device_there(w, "on", "1.1");
+    device_there(w, "above", "1.10");
+    device_there(w, "odd", "not a version");
+    inform_module(w, "unknown", "stm32", "1");
+    sessions(w, "unknown", 1);
+    int64_t id = campaign(w, firmware(w, "1.1"));
+    static const struct {
+        const char *device;
+        enum execution_state state;
+        const char *reason;
+    } table[] = {
+        {"below", EXECUTION_OFFERED, ""},
+        {"on", EXECUTION_SUCCEEDED, "already_installed"},
+        {"above", EXECUTION_SUPERSEDED, "newer_installed"},
+        {"odd", EXECUTION_OFFERED, ""},
+        {"unknown", EXECUTION_OFFERED, ""},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+        assert_state(w, id, table[i].device, table[i].state);
+        assert_string_equal(execution_of(w, id, table[i].device).reason, table[i].reason);
+    }
+    assert_int_equal(w->sent, 3);
+    check_world(w);
+}
+
+static void test_invariant_6_changed_while_queued(void **state)
+{
+    struct world *w = *state;
+    device_away(w, "on", "1.0");
+    device_away(w, "above", "1.0");
+    int64_t id = campaign(w, firmware(w, "1.1"));
+    inform(w, "on", "1.1"); /* somebody flashed it by hand */
+    assert_state(w, id, "on", EXECUTION_SUCCEEDED);
+    assert_string_equal(execution_of(w, id, "on").reason, "already_installed");
+    inform(w, "above", "1.2");
+    assert_state(w, id, "above", EXECUTION_SUPERSEDED);
+    assert_int_equal(w->sent, 0);
+    check_world(w);
+}
+
+static void test_invariant_6_downgrade_allowed(void **state)
+{
+    struct world *w = *state;
+    struct campaign_spec spec = spec_for(firmware(w, "1.0"));
+    spec.policy.allow_downgrade = true;
+    device_there(w, "d1", "2.0");
+    int64_t id = campaign_of(w, &spec);
+    assert_state(w, id, "d1", EXECUTION_OFFERED);
+}
+
+static void test_invariant_8_10_away_costs_nothing(void **state)
+{
+    struct world *w = *state;
+    device_away(w, "d1", "1.0");
+    int64_t id = campaign(w, firmware(w, "1.1"));
+    later(w, 90 * 24 * HOUR); /* switched off for months */
+    assert_int_equal(w->sent, 0);
+    struct execution_view v = execution_of(w, id, "d1");
+    assert_int_equal(v.state, EXECUTION_QUEUED);
+    assert_int_equal(v.attempt, 0);
+    assert_int_equal(query(w, "SELECT deadline_at_ms IS NULL FROM execution WHERE id = ?", v.id), 1);
+    sessions(w, "d1", 1);
+    struct device_event ready = event(EVENT_READY, "d1");
+    must(w, deliver, &ready);
+    assert_int_equal(w->sent, 1);
+    assert_state(w, id, "d1", EXECUTION_OFFERED);
+    assert_int_equal(execution_of(w, id, "d1").attempt, 1);
+}
+
+static void test_invariant_11_rollback_in_testing(void **state)
+{
+    struct world *w = *state;
+    struct campaign_spec spec = spec_for(firmware(w, "1.1"));
+    spec.policy.health_hold_off_ms = 5 * MINUTE;
+    spec.policy.max_attempts = 1;
+    device_there(w, "d1", "1.0");
+    int64_t id = campaign_of(w, &spec);
+    bring_to(w, id, "d1", EXECUTION_INSTALLING);
+    inform(w, "d1", "1.1");
+    assert_state(w, id, "d1", EXECUTION_TESTING);
+    inform(w, "d1", "1.1");
+    assert_state(w, id, "d1", EXECUTION_TESTING);
+    inform(w, "d1", "1.0");
+    assert_state(w, id, "d1", EXECUTION_ROLLED_BACK);
+    check_world(w);
+}
+
+static void test_invariant_11_reconnect_before_reboot(void **state)
+{
+    struct world *w = *state;
+    struct campaign_spec spec = spec_for(firmware(w, "1.1"));
+    spec.policy.max_attempts = 1;
+    device_there(w, "d1", "1.0");
+    device_there(w, "d2", "1.0");
+    int64_t id = campaign_of(w, &spec);
+    bring_to(w, id, "d1", EXECUTION_INSTALLING);
+    bring_to(w, id, "d2", EXECUTION_INSTALLING);
+    inform(w, "d1", "1.0");
+    inform(w, "d2", "1.0");
+    assert_int_equal(w->sent, 0); /* and no new offer to one that installs */
+    later(w, MINUTE - 1);
+    assert_state(w, id, "d1", EXECUTION_INSTALLING);
+    inform(w, "d1", "1.1"); /* it had only reconnected before its reboot */
+    later(w, 1);
+    assert_state(w, id, "d1", EXECUTION_SUCCEEDED);
+    assert_state(w, id, "d2", EXECUTION_ROLLED_BACK);
+    check_world(w);
+}
+
+static void test_clocks_and_attempts(void **state)
+{
+    struct world *w = *state;
+    struct campaign_spec spec = spec_for(firmware(w, "1.1"));
+    spec.policy.max_attempts = 2;
+    spec.policy.offer_timeout_ms = HOUR;
+    spec.policy.finish_timeout_ms = 10 * MINUTE;
+    spec.policy.retry_after_ms = MINUTE;
+    device_there(w, "d1", "1.0");
+    int64_t id = campaign_of(w, &spec);
+    later(w, HOUR - 1);
+    assert_state(w, id, "d1", EXECUTION_OFFERED);
+    later(w, 1);
+    assert_state(w, id, "d1", EXECUTION_QUEUED);
+    assert_string_equal(execution_of(w, id, "d1").reason, "timed_out");
+    later(w, MINUTE - 1);
+    assert_int_equal(w->sent, 0);
+    later(w, 1);
+    assert_int_equal(w->sent, 1);
+    assert_int_equal(execution_of(w, id, "d1").attempt, 2);
+    progress(w, "d1", 0, EXECUTION_DOWNLOADING, 50); /* an id is not needed: one is active */
+    later(w, 10 * MINUTE - 1);
+    assert_state(w, id, "d1", EXECUTION_DOWNLOADING);
+    later(w, 1);
+    assert_state(w, id, "d1", EXECUTION_TIMED_OUT);
+    tick(w);
+    assert_int_equal(campaign_state(w, id), CAMPAIGN_COMPLETED);
+    check_world(w);
+}
+
+static void test_retry_only_by_reason_and_backoff(void **state)
+{
+    struct world *w = *state;
+    struct campaign_spec spec = spec_for(firmware(w, "1.1"));
+    spec.policy.max_attempts = 3;
+    spec.policy.retry_after_ms = MINUTE;
+    spec.policy.retry_on = 1u << REASON_DOWNLOAD;
+    device_there(w, "d1", "1.0");
+    device_there(w, "d2", "1.0");
+    int64_t id = campaign_of(w, &spec);
+    report_error(w, "d2", execution_of(w, id, "d2").id, REASON_FLASH);
+    assert_state(w, id, "d2", EXECUTION_FAILED);
+    report_error(w, "d1", 0, REASON_DOWNLOAD);
+    later(w, MINUTE);
+    assert_int_equal(execution_of(w, id, "d1").attempt, 2);
+    report_error(w, "d1", 0, REASON_DOWNLOAD);
+    later(w, 2 * MINUTE - 1); /* doubled */
+    assert_state(w, id, "d1", EXECUTION_QUEUED);
+    later(w, 1);
+    assert_int_equal(execution_of(w, id, "d1").attempt, 3);
+    report_error(w, "d1", 0, REASON_DOWNLOAD);
+    assert_state(w, id, "d1", EXECUTION_FAILED);
+    check_world(w);
+}
+
+static void test_rejected_is_final(void **state)
+{
+    struct world *w = *state;
+    device_there(w, "d1", "1.0");
+    int64_t id = campaign(w, firmware(w, "1.1"));
+    report_error(w, "d1", 0, REASON_REJECTED);
+    assert_state(w, id, "d1", EXECUTION_REJECTED);
+}
+
+static void test_hold_off(void **state)
+{
+    struct world *w = *state;
+    struct campaign_spec spec = spec_for(firmware(w, "1.1"));
+    spec.policy.health_hold_off_ms = 5 * MINUTE;
+    spec.policy.max_attempts = 1;
+    device_there(w, "well", "1.0");
+    device_there(w, "mute", "1.0");
+    device_there(w, "heard", "1.0");
+    int64_t id = campaign_of(w, &spec);
+    inform(w, "well", "1.1");
+    inform(w, "mute", "1.1");
+    inform(w, "heard", "1.1");
+    sessions(w, "mute", 0);
+    sessions(w, "heard", 0);
+    w->now_ms += 2 * MINUTE;
+    request(w, "heard");
+    later(w, 3 * MINUTE - 1);
+    assert_state(w, id, "well", EXECUTION_TESTING);
+    later(w, 1);
+    assert_state(w, id, "well", EXECUTION_SUCCEEDED);
+    assert_state(w, id, "heard", EXECUTION_SUCCEEDED);
+    assert_state(w, id, "mute", EXECUTION_FAILED);
+    assert_string_equal(execution_of(w, id, "mute").reason, "boot");
+    check_world(w);
+}
+
+static void test_offer_again(void **state)
+{
+    struct world *w = *state;
+    device_there(w, "d1", "1.0");
+    int64_t id = campaign(w, firmware(w, "1.1"));
+    int64_t execution = w->out[0].offer.id;
+    static const enum execution_state states[] = {EXECUTION_OFFERED, EXECUTION_DOWNLOADING,
+                                                  EXECUTION_DOWNLOADED};
+    for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+        if (states[i] != EXECUTION_OFFERED)
+            progress(w, "d1", execution, states[i], 20);
+        assert_int_equal(w->sent, i == 0); /* a report is answered by no offer */
+        request(w, "d1");
+        assert_int_equal(w->sent, 1);
+        assert_int_equal(w->out[0].offer.id, execution);
+        assert_false(w->out[0].nothing);
+        assert_int_equal(execution_of(w, id, "d1").attempt, 1);
+        assert_state(w, id, "d1", states[i]);
+    }
+    progress(w, "d1", execution, EXECUTION_INSTALLING, -1);
+    request(w, "d1");
+    assert_true(w->out[0].nothing);
+    later(w, 10 * MINUTE); /* by itself the server never repeats an offer */
+    assert_int_equal(w->sent, 0);
+}
+
+static void test_request_without_anything(void **state)
+{
+    struct world *w = *state;
+    device_there(w, "d1", "1.0");
+    request(w, "d1");
+    assert_int_equal(w->sent, 1);
+    assert_true(w->out[0].nothing);
+    assert_string_equal(w->out[0].device, "d1");
+    assert_string_equal(w->out[0].protocol, "native");
+}
+
+static void test_pause_resume_cancel(void **state)
+{
+    struct world *w = *state;
+    device_there(w, "active", "1.0");
+    device_away(w, "queued", "1.0");
+    int64_t id = campaign(w, firmware(w, "1.1"));
+    bring_to(w, id, "active", EXECUTION_DOWNLOADING);
+    act(w, id, CAMPAIGN_PAUSE);
+    inform(w, "queued", "1.0");
+    sessions(w, "queued", 1);
+    assert_int_equal(w->sent, 0);
+    assert_state(w, id, "queued", EXECUTION_QUEUED);
+    act(w, id, CAMPAIGN_RESUME); /* the device is there, the tick finds it */
+    assert_int_equal(w->sent, 1);
+    assert_string_equal(w->out[0].device, "queued");
+
+    device_away(w, "late", "1.0");
+    int64_t second = campaign(w, firmware(w, "1.2"));
+    assert_state(w, second, "late", EXECUTION_QUEUED);
+    act(w, second, CAMPAIGN_CANCEL);
+    assert_state(w, second, "late", EXECUTION_CANCELLED);
+    act(w, id, CAMPAIGN_CANCEL);
+    assert_state(w, id, "active", EXECUTION_DOWNLOADING);
+    inform(w, "active", "1.1");
+    assert_state(w, id, "active", EXECUTION_SUCCEEDED);
+    report_error(w, "queued", 0, REASON_DOWNLOAD); /* no other attempt for a cancelled campaign */
+    assert_state(w, id, "queued", EXECUTION_FAILED);
+    struct act again = {id, CAMPAIGN_RESUME};
+    struct err e;
+    assert_int_equal(try_it(w, act_run, &again, &e), -ERR_CONFLICT);
+    check_world(w);
+}
+
+static void test_cancel_by_force(void **state)
+{
+    struct world *w = *state;
+    device_there(w, "d1", "1.0");
+    int64_t id = campaign(w, firmware(w, "1.1"));
+    bring_to(w, id, "d1", EXECUTION_DOWNLOADING);
+    act(w, id, CAMPAIGN_CANCEL_FORCE);
+    assert_state(w, id, "d1", EXECUTION_CANCELLED);
+    assert_int_equal(campaign_state(w, id), CAMPAIGN_CANCELLED);
+    check_world(w);
+}
+
+static void test_draft_waits_for_start(void **state)
+{
+    struct world *w = *state;
+    struct campaign_spec spec = spec_for(firmware(w, "1.1"));
+    spec.draft = true;
+    device_there(w, "d1", "1.0");
+    int64_t id = campaign_of(w, &spec);
+    assert_int_equal(w->sent, 0);
+    assert_int_equal(query(w, "SELECT count(*) FROM execution", 0), 0);
+    act(w, id, CAMPAIGN_START);
+    assert_int_equal(w->sent, 1);
+    assert_int_equal(campaign_state(w, id), CAMPAIGN_RUNNING);
+}
+
+static int tag_device(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    (void)w;
+    static const struct device_tag tags[] = {{"site", "A"}, {"rack", "3"}};
+    struct device d;
+    int rc = device_get(db, "thermo", arg, &d, e);
+    return rc < 0 ? rc : device_tags_set(db, d.id, tags, 2, e);
+}
+
+static void test_targets(void **state)
+{
+    struct world *w = *state;
+    for (int i = 1; i <= 4; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "d%d", i);
+        device_away(w, name, "1.0");
+    }
+    must(w, tag_device, "d2");
+    must(w, tag_device, "d3");
+    static const struct {
+        const char *devices, *tags;
+        int expected;
+    } table[] = {
+        {NULL, NULL, 4},
+        {"[\"d1\",\"d4\"]", NULL, 2},
+        {NULL, "{\"site\":\"A\"}", 2},
+        {NULL, "{\"site\":\"A\",\"rack\":\"4\"}", 0},
+        {"[\"d1\",\"d3\"]", "{\"site\":\"A\",\"rack\":\"3\"}", 1},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+        char version[8];
+        snprintf(version, sizeof version, "2.%zu", i);
+        struct campaign_spec spec = spec_for(firmware(w, version));
+        spec.devices_json = table[i].devices;
+        spec.tags_json = table[i].tags;
+        int64_t id = campaign_of(w, &spec);
+        assert_int_equal(query(w, "SELECT count(*) FROM execution WHERE campaign_id = ?", id),
+                         table[i].expected);
+    }
+    check_world(w);
+}
+
+static void test_creation_refused(void **state)
+{
+    struct world *w = *state;
+    int64_t good = firmware(w, "1.1"), same_module = firmware(w, "1.2");
+    static const struct {
+        const char *product, *devices, *field;
+        int second; /* 0 none, 1 the same module, 2 unknown */
+    } table[] = {
+        {"other", NULL, "target.product", 0},
+        {"", "[\"nobody\"]", "target.devices", 0},
+        {"", NULL, "firmware", 1},
+        {"", NULL, "firmware", 2},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+        struct creation c = {.spec = spec_for(good)};
+        struct err e = {0};
+        strcpy(c.spec.product, table[i].product);
+        c.spec.devices_json = table[i].devices;
+        if (table[i].second)
+            c.spec.firmware[c.spec.firmware_count++] = table[i].second == 1 ? same_module : 4711;
+        assert_int_equal(try_it(w, create, &c, &e), -ERR_INVALID);
+        assert_string_equal(e.field, table[i].field);
+    }
+    assert_int_equal(query(w, "SELECT count(*) FROM campaign", 0), 0);
+}
+
+static int remove_device(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    struct device d;
+    int rc = device_get(db, "thermo", arg, &d, e);
+    if (rc == 0)
+        rc = execution_remove_device(db, d.id, w->now_ms, e);
+    return rc < 0 ? rc : device_delete(db, d.id, w->now_ms, e);
+}
+
+static void test_removed_device(void **state)
+{
+    struct world *w = *state;
+    device_there(w, "d1", "1.0");
+    int64_t id = campaign(w, firmware(w, "1.1"));
+    must(w, remove_device, "d1");
+    assert_state(w, id, "d1", EXECUTION_REMOVED); /* and its name is still told */
+    check_world(w);
+}
+
+static int close_enrolment(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    (void)arg;
+    w->product.enrolment_open = false;
+    return product_update(db, &w->product, e);
+}
+
+static void test_strangers(void **state)
+{
+    struct world *w = *state;
+    struct device_event other = event(EVENT_INFORM, "d1");
+    strcpy(other.product, "nothing");
+    strcpy(other.version, "1.0");
+    must(w, deliver, &other);
+    request(w, "d1"); /* only an inform registers */
+    assert_int_equal(w->rollout.refused, 2);
+    assert_int_equal(query(w, "SELECT count(*) FROM device", 0), 0);
+    inform(w, "d1", "1.0");
+    assert_int_equal(query(w, "SELECT count(*) FROM device", 0), 1);
+    must(w, close_enrolment, NULL);
+    inform(w, "d2", "1.0");
+    assert_int_equal(query(w, "SELECT count(*) FROM device", 0), 1);
+    assert_int_equal(w->rollout.refused, 3);
+}
+
+static void test_unchanged_reports_write_no_timeline(void **state)
+{
+    struct world *w = *state;
+    for (int i = 0; i < 5; i++)
+        inform(w, "d1", "1.0");
+    assert_int_equal(timeline_kind(w, "version"), 1);
+    assert_int_equal(timeline_kind(w, "registered"), 1);
+}
+
+static void test_poll_idle(void **state)
+{
+    struct world *w = *state;
+    bool idle;
+    struct err e;
+    device_away(w, "d1", "1.0");
+    int64_t device_id = query(w, "SELECT id FROM device", 0);
+    assert_int_equal(rollout_poll_idle(reader(w), device_id, "default", "1.0", &idle, &e), 0);
+    assert_true(idle);
+    assert_int_equal(rollout_poll_idle(reader(w), device_id, "default", "1.1", &idle, &e), 0);
+    assert_false(idle);
+    campaign(w, firmware(w, "1.1"));
+    assert_int_equal(rollout_poll_idle(reader(w), device_id, "default", "1.0", &idle, &e), 0);
+    assert_false(idle);
+}
+
+static void test_many_devices_in_steps(void **state)
+{
+    struct world *w = *state;
+    for (int i = 0; i < 60; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "d%d", i);
+        device_there(w, name, "1.0");
+    }
+    int64_t id = campaign(w, firmware(w, "1.1"));
+    assert_int_equal(w->sent, 60);
+    for (size_t i = 1; i < w->sent; i++)
+        assert_true(w->out[i].offer.id > w->out[i - 1].offer.id); /* each once */
+    assert_int_equal(query(w, "SELECT n FROM wave_count WHERE state = 2 AND campaign_id = ?", id), 60);
+    check_world(w);
+}
+
+static void test_signed_urls(void **state)
+{
+    struct world *w = *state;
+    char sha[SHA256_TEXT_SIZE], url[URL_SIZE];
+    memset(sha, 'a', 64);
+    sha[64] = '\0';
+    assert_true(offer_url_make(&w->rollout, sha, "thermo", "d1", START_MS + 1000, url));
+    char *e = strstr(url, "&e="), *s = strstr(url, "&s=");
+    assert_non_null(e);
+    assert_non_null(s);
+    char expires[16] = "";
+    memcpy(expires, e + 3, (size_t)(s - e - 3));
+    s += 3;
+    assert_true(offer_url_check(&w->rollout, sha, "thermo/d1", expires, s, START_MS));
+    assert_false(offer_url_check(&w->rollout, sha, "thermo/d1", expires, s, START_MS + 1000));
+    assert_false(offer_url_check(&w->rollout, sha, "thermo/d2", expires, s, START_MS));
+    assert_false(offer_url_check(&w->rollout, sha, "thermo/d1", "9999999999", s, START_MS));
+    assert_false(offer_url_check(&w->rollout, sha, "thermo/d1", "-1", s, START_MS));
+    sha[0] = 'b';
+    assert_false(offer_url_check(&w->rollout, sha, "thermo/d1", expires, s, START_MS));
+}
+
+static void test_presence_last_seen_is_stored(void **state)
+{
+    struct world *w = *state;
+    device_there(w, "d1", "1.0");
+    int64_t id = query(w, "SELECT id FROM device", 0);
+    assert_int_equal(presence_last_seen(w->rollout.presence, id), START_MS);
+    assert_int_equal(presence_count(w->rollout.presence), 1);
+    presence_clear(w->rollout.presence);
+    assert_int_equal(presence_count(w->rollout.presence), 0);
+    assert_false(presence_there(w->rollout.presence, id, START_MS));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_whole_way),
+        TEST(test_invariant_1_final_never_changes),
+        cmocka_unit_test(test_invariant_1_illegal_moves),
+        TEST(test_invariant_2_one_active),
+        TEST(test_invariant_3_only_the_version_counts),
+        TEST(test_invariant_3_own_word_where_the_product_says_so),
+        TEST(test_invariant_3_all_modules),
+        TEST(test_invariant_4_backwards_twice_late),
+        TEST(test_invariant_5_newer_supersedes),
+        TEST(test_invariant_5_other_modules_stay),
+        TEST(test_invariant_6_versions),
+        TEST(test_invariant_6_changed_while_queued),
+        TEST(test_invariant_6_downgrade_allowed),
+        TEST(test_invariant_8_10_away_costs_nothing),
+        TEST(test_invariant_11_rollback_in_testing),
+        TEST(test_invariant_11_reconnect_before_reboot),
+        TEST(test_clocks_and_attempts),
+        TEST(test_retry_only_by_reason_and_backoff),
+        TEST(test_rejected_is_final),
+        TEST(test_hold_off),
+        TEST(test_offer_again),
+        TEST(test_request_without_anything),
+        TEST(test_pause_resume_cancel),
+        TEST(test_cancel_by_force),
+        TEST(test_draft_waits_for_start),
+        TEST(test_targets),
+        TEST(test_creation_refused),
+        TEST(test_removed_device),
+        TEST(test_strangers),
+        TEST(test_unchanged_reports_write_no_timeline),
+        TEST(test_poll_idle),
+        TEST(test_many_devices_in_steps),
+        TEST(test_signed_urls),
+        TEST(test_presence_last_seen_is_stored),
+    };
+    return cmocka_run_group_tests_name("rollout", tests, NULL, NULL);
+}
