@@ -52,6 +52,7 @@ LIB_OBJ := $(LIB_SRC:src/%.c=$(BUILD)/obj/%.o)
 PLUGIN_OBJ := $(patsubst src/%.c,$(BUILD)/pic/%.o,$(wildcard src/broker_plugin/*.c) \
 	src/base/err.c src/base/str.c src/base/log.c src/base/clock.c src/base/digest.c src/base/seal.c src/base/file.c)
 MAIN_OBJ := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/main/*.c))
+MAIN_OBJ := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/main.c src/main/*.c))
 SIM_OBJ := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/sim/*.c))
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 GEN := $(BUILD)/gen/sql_table.h
