@@ -19,13 +19,13 @@
 #define PAGE_DEFAULT  100
 
 struct MHD_Connection;
-struct query;
+struct url_query;
 struct route;
 
 struct caller {
     enum role role;          /* ROLE_NONE: nobody; ROLE_DEVICE: device_id is set */
     int64_t token_id;        /* 0: the Unix socket, or not an operator */
-    char name[129];          /* the token's name, "socket", or product/device */
+    char name[194];          /* the token's name, "socket", or product/device */
     int64_t device_id;
 };
 
@@ -53,7 +53,7 @@ struct request {
     struct caller caller;
     const char *target;               /* path and query as they came; never logged: it may hold a signature */
     const char *path;                 /* decoded once, no query */
-    const struct query *query;        /* decoded; NULL is none */
+    const struct url_query *query;        /* decoded; NULL is none */
     char arg[PATH_ARGS_MAX][257];     /* {..} of the route's path, decoded */
     json_t *body;                     /* the JSON object; NULL when the route takes none or it was empty */
     char *raw;                        /* the body as it came, for routes with ROUTE_RAW; ends with a zero */

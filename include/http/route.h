@@ -30,6 +30,10 @@ extern const size_t route_count;
 int route_find(const char *method, const char *path, const struct route **out, char arg[PATH_ARGS_MAX][257],
                char allow[64], struct err *e);
 
+/* The same over any table; the first row that fits wins. Pure. */
+int route_match(const struct route table[], size_t n, const char *method, const char *path, const struct route **out,
+                char arg[PATH_ARGS_MAX][257], char allow[64], struct err *e);
+
 /* One file each, http/api_<thing>.c. */
 handler_fn api_product_create, api_product_list, api_product_get, api_product_patch, api_product_delete;
 handler_fn api_device_create, api_device_list, api_device_get, api_device_patch, api_device_delete, api_device_import,

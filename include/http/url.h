@@ -9,7 +9,7 @@
 #define URL_TARGET_MAX 2048
 #define QUERY_MAX      16
 
-struct query {
+struct url_query {
     size_t n;
     struct {
         const char *name, *value; /* value "" when there was no "=" */
@@ -19,7 +19,7 @@ struct query {
 struct url {
     char text[URL_TARGET_MAX + 1]; /* what path and query point into */
     const char *path;
-    struct query query;
+    struct url_query query;
 };
 
 /* target in origin form: "/path?name=value". ERR_URI_TOO_LONG beyond URL_TARGET_MAX; ERR_BAD_REQUEST for another form,
@@ -28,6 +28,6 @@ struct url {
 int url_parse(const char *target, struct url *out, struct err *e);
 
 /* NULL when absent. */
-const char *query_get(const struct query *q, const char *name);
+const char *query_get(const struct url_query *q, const char *name);
 
 #endif

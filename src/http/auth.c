@@ -1,0 +1,168 @@
+#include "http/auth.h"
+
+#include "base/digest.h"
+#include "http/route.h"
+#include "store/device.h"
+#include "store/product.h"
+#include "store/token.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+/* Behind the scheme and its blanks, or NULL. */
+static const char *credentials(const char *header, const char *scheme)
+{
+    size_t len = strlen(scheme);
+    if (!header || strncasecmp(header, scheme, len) != 0 || header[len] != ' ')
+        return NULL;
+    return header + len + strspn(header + len, " ");
+}
+
+const char *auth_bearer(const char *header)
+{
+    const char *token = credentials(header, "Bearer");
+    return token && *token && !strpbrk(token, " \t,") ? token : NULL;
+}
+
+/* text is NAME:SECRET with NAME PRODUCT/DEVICE. */
+static bool split(char *text, struct basic *out)
+{
+    char *colon = strrchr(text, ':');
+    if (!colon || !colon[1])
+        return false;
+    *colon = '\0';
+    char *slash = strchr(text, '/');
+    if (!slash)
+        return false;
+    *slash = '\0';
+    return str_is_name(text, PRODUCT_SIZE) && str_is_name(slash + 1, DEVICE_SIZE) &&
+           str_copy(out->product, sizeof out->product, text) &&
+           str_copy(out->device, sizeof out->device, slash + 1) &&
+           str_copy(out->secret, sizeof out->secret, colon + 1);
+}
+
+bool auth_basic(const char *header, struct basic *out)
+{
+    char text[PRODUCT_SIZE + DEVICE_SIZE + SECRET_SIZE];
+    const char *encoded = credentials(header, "Basic");
+    int len = encoded ? base64_parse(encoded, text, sizeof text - 1) : -1;
+    if (len <= 0 || memchr(text, '\0', (size_t)len))
+        return false;
+    text[len] = '\0';
+    return split(text, out);
+}
+
+bool auth_allows(enum role have, enum role need)
+{
+    static const unsigned holds[ROLES] = {
+        [ROLE_NONE] = 1u << ROLE_NONE,
+        [ROLE_DEVICE] = 1u << ROLE_NONE | 1u << ROLE_DEVICE,
+        [ROLE_VIEWER] = 1u << ROLE_NONE | 1u << ROLE_DEVICE | 1u << ROLE_VIEWER,
+        [ROLE_UPLOADER] = 1u << ROLE_NONE | 1u << ROLE_DEVICE | 1u << ROLE_VIEWER | 1u << ROLE_UPLOADER,
+        [ROLE_OPERATOR] = 1u << ROLE_NONE | 1u << ROLE_DEVICE | 1u << ROLE_VIEWER | 1u << ROLE_OPERATOR,
+        [ROLE_ADMIN] = ~0u,
+    };
+    return (holds[have] >> need & 1u) != 0;
+}
+
+static int refuse(const struct request *r, struct err *e)
+{
+    if (r->route->flags & (ROUTE_DEVICE | ROUTE_FILE))
+        return err_set(e, ERR_UNAUTHORIZED, "this needs a device's name and secret, or a valid token");
+    return err_set(e, ERR_UNAUTHORIZED, "this needs a valid token");
+}
+
+static int check_token(struct request *r, struct db *db, const char *text, struct err *e)
+{
+    unsigned char hash[SHA256_BYTES];
+    struct token token;
+    token_hash(r->env->token_key, text, hash);
+    int rc = token_find(db, hash, r->now_ms, &token, e);
+    if (rc == -ERR_NOT_FOUND)
+        return refuse(r, e);
+    if (rc)
+        return rc;
+    r->caller.role = token.role;
+    r->caller.token_id = token.id;
+    str_copy(r->caller.name, sizeof r->caller.name, token.name);
+    return 0;
+}
+
+static bool secret_is(const struct seal *seal, const char *purpose, const char *owner,
+                      const unsigned char *sealed, size_t len, const char *given)
+{
+    char text[SECRET_SIZE];
+    struct err ignored;
+    if (len < SEAL_OVERHEAD || seal_open(seal, purpose, owner, sealed, len, text, sizeof text, &ignored) != 0)
+        return false;
+    bool same = same_secret(text, strlen(text), given, strlen(given));
+    explicit_bzero(text, sizeof text);
+    return same;
+}
+
+/* A device with a secret of its own must know that one; the product's enrolment secret, which many know, is
+ * for devices that have none. */
+static bool device_proven(const struct seal *seal, const struct product *p, const struct device *d,
+                          bool known, const struct basic *b)
+{
+    char owner[PRODUCT_SIZE + DEVICE_SIZE]; /* the slash takes the place of one end */
+    snprintf(owner, sizeof owner, "%s/%s", b->product, b->device);
+    if (known && d->secret_len > 0)
+        return secret_is(seal, "device", owner, d->secret, d->secret_len, b->secret);
+    return p->enrolment_open &&
+           secret_is(seal, "enrolment", p->key, p->enrolment_secret, p->enrolment_secret_len, b->secret);
+}
+
+static int check_device(struct request *r, struct db *db, const struct basic *b, struct err *e)
+{
+    struct product product;
+    struct device device = {0};
+    int rc = product_get(db, b->product, &product, e);
+    if (rc)
+        return rc == -ERR_NOT_FOUND ? refuse(r, e) : rc;
+    rc = device_get(db, b->product, b->device, &device, e);
+    if (rc && rc != -ERR_NOT_FOUND)
+        return rc;
+    bool known = rc == 0;
+    if (!device_proven(r->env->seal, &product, &device, known, b))
+        return refuse(r, e);
+    if (!product.enabled || (known && !device.enabled))
+        return err_set(e, ERR_FORBIDDEN, "this device is switched off");
+    r->caller.role = ROLE_DEVICE;
+    r->caller.device_id = known ? device.id : 0;
+    snprintf(r->caller.name, sizeof r->caller.name, "%s/%s", b->product, b->device);
+    return 0;
+}
+
+static int check_header(struct request *r, struct db *db, const char *header, struct err *e)
+{
+    struct basic basic;
+    const char *token = auth_bearer(header);
+    if (token)
+        return check_token(r, db, token, e);
+    if (!(r->route->flags & (ROUTE_DEVICE | ROUTE_FILE)) || !auth_basic(header, &basic))
+        return refuse(r, e);
+    int rc = check_device(r, db, &basic, e);
+    explicit_bzero(&basic, sizeof basic);
+    return rc;
+}
+
+int auth_check(struct request *r, struct db *db, struct err *e)
+{
+    const struct route *route = r->route;
+    if (r->caller.role == ROLE_ADMIN ||
+        (route->role == ROLE_NONE && !(route->flags & (ROUTE_FILE | ROUTE_DEVICE))))
+        return 0;
+    const char *header = request_header(r, "Authorization");
+    if (!header)
+        return route->flags & ROUTE_FILE ? 0 : refuse(r, e);
+    int rc = check_header(r, db, header, e);
+    if (rc)
+        return rc;
+    bool device_allowed = (route->flags & (ROUTE_DEVICE | ROUTE_FILE)) != 0;
+    if (r->caller.role == ROLE_DEVICE ? !device_allowed : !auth_allows(r->caller.role, route->role))
+        return err_set(e, ERR_FORBIDDEN, "the token's role, %s, does not allow this",
+                       role_word(r->caller.role));
+    return 0;
+}

@@ -1,0 +1,148 @@
+#include "exchange.h"
+
+#include "base/clock.h"
+#include "http/route.h"
+#include "idempotency.h"
+
+#include <stddef.h>
+#include <time.h>
+
+int exchanges_open(struct exchanges *set, const struct http_env *env, struct err *e)
+{
+    pthread_condattr_t monotonic;
+    *set = (struct exchanges){.env = env};
+    pthread_mutex_init(&set->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&set->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    int rc = uploads_open(env, &set->uploads, e);
+    return rc ? rc : worker_start(&set->worker, e);
+}
+
+void exchanges_close(struct exchanges *set)
+{
+    worker_stop(set->worker);
+    uploads_close(set->uploads);
+    pthread_cond_destroy(&set->changed);
+    pthread_mutex_destroy(&set->lock);
+}
+
+void exchanges_drain(struct exchanges *set, int64_t drain_ms)
+{
+    int64_t end_ms = clock_mono_ms() + drain_ms;
+    struct timespec end = {end_ms / 1000, end_ms % 1000 * 1000000};
+    pthread_mutex_lock(&set->lock);
+    set->draining = true;
+    while (set->active > 0 && pthread_cond_timedwait(&set->changed, &set->lock, &end) == 0)
+        ;
+    set->stopping = true;
+    while (set->parked > 0)
+        pthread_cond_wait(&set->changed, &set->lock);
+    pthread_mutex_unlock(&set->lock);
+}
+
+/* Before the work is handed over: it may be done before this thread returns to libmicrohttpd, which is
+ * allowed. */
+static bool park(struct exchange *x)
+{
+    struct exchanges *set = x->set;
+    pthread_mutex_lock(&set->lock);
+    bool parked = !set->stopping;
+    if (parked) {
+        set->parked++;
+        x->phase = PHASE_PARKED;
+        MHD_suspend_connection(x->request.connection);
+    }
+    pthread_mutex_unlock(&set->lock);
+    if (!parked)
+        x->rc = err_set(&x->err, ERR_BUSY, "the server is stopping");
+    return parked;
+}
+
+/* x belongs to its connection's thread again as soon as it is resumed. The lock is held so that nobody stops
+ * the server between resuming and counting. */
+static void unpark(struct exchange *x)
+{
+    struct exchanges *set = x->set;
+    pthread_mutex_lock(&set->lock);
+    MHD_resume_connection(x->request.connection);
+    if (--set->parked == 0)
+        pthread_cond_broadcast(&set->changed);
+    pthread_mutex_unlock(&set->lock);
+}
+
+static void settle_task(struct task *task)
+{
+    struct exchange *x = (struct exchange *)((char *)task - offsetof(struct exchange, task));
+    upload_settle(x->request.upload, x->rc == 0);
+    unpark(x);
+}
+
+static int run_job(struct db *w, void *arg, struct err *e)
+{
+    struct exchange *x = arg;
+    struct request *r = &x->request;
+    reply_clear(&r->reply);
+    r->on_writer = true;
+    int rc = r->upload ? upload_check(r->upload, e) : 0;
+    if (rc)
+        return rc;
+    return r->route->flags & ROUTE_CREATES ? idempotency_run(r, w, e) : r->route->handler(r, w, e);
+}
+
+static void job_done(struct job *job)
+{
+    struct exchange *x = job->arg;
+    x->rc = job->rc;
+    x->err = job->err;
+    if (!x->request.upload) {
+        unpark(x);
+        return;
+    }
+    x->task.run = settle_task;
+    worker_submit(x->set->worker, &x->task);
+}
+
+static void submit_job(struct exchange *x)
+{
+    x->job = (struct job){.run = run_job, .done = job_done, .arg = x};
+    store_submit(x->set->env->store, &x->job);
+}
+
+static void store_task(struct task *task)
+{
+    struct exchange *x = (struct exchange *)((char *)task - offsetof(struct exchange, task));
+    x->rc = upload_store(x->request.upload, &x->err);
+    if (x->rc == 0)
+        submit_job(x);
+    else
+        settle_task(task);
+}
+
+static int run_here(struct exchange *x)
+{
+    struct request *r = &x->request;
+    struct db *db;
+    int rc = store_reader(x->set->env->store, &db, &x->err);
+    return rc ? rc : r->route->handler(r, db, &x->err);
+}
+
+bool exchange_dispatch(struct exchange *x)
+{
+    struct request *r = &x->request;
+    if (!(r->route->flags & (ROUTE_WRITES | ROUTE_UPLOAD))) {
+        x->rc = run_here(x);
+        if (x->rc || !r->to_writer)
+            return true;
+    }
+    if (!park(x))
+        return true;
+    if (r->upload) {
+        x->task.run = store_task;
+        worker_submit(x->set->worker, &x->task);
+    } else {
+        submit_job(x);
+    }
+    return false;
+}

@@ -1,0 +1,254 @@
+#include "exchange.h"
+
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/str.h"
+#include "http/multipart.h"
+#include "http/range.h"
+#include "model/board.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Over TLS every block is at least one record and one system call; beyond 64 KiB only the memory grows. */
+#define BLOCK_BYTES (32 * 1024)
+/* Small answers leave in one piece with their head: small clients expect one segment. */
+#define SMALL_BYTES (16 * 1024)
+
+/* What is sent of a file; lives as long as libmicrohttpd's response. */
+struct download {
+    int fd;
+    uint64_t first; /* of the file, when there is one part */
+    uint64_t length;
+    struct multipart *multipart; /* NULL: one part */
+};
+
+static void download_free(void *arg)
+{
+    struct download *d = arg;
+    close(d->fd);
+    free(d->multipart);
+    free(d);
+}
+
+/* The file is never shorter than its row says, unless someone cut it: then the connection ends early, and the
+ * client knows, since the length was promised. */
+static ssize_t read_some(const struct download *d, uint64_t pos, char *buf, size_t max)
+{
+    ssize_t n;
+    if (d->multipart)
+        return multipart_read(d->multipart, d->fd, pos, buf, max);
+    if (max > d->length - pos)
+        max = (size_t)(d->length - pos);
+    do
+        n = pread(d->fd, buf, max, (off_t)(d->first + pos));
+    while (n < 0 && errno == EINTR);
+    return n > 0 ? n : -1;
+}
+
+static ssize_t on_block(void *arg, uint64_t pos, char *buf, size_t max)
+{
+    ssize_t n = read_some(arg, pos, buf, max);
+    if (n <= 0)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    board_count(BOARD_DOWNLOAD_BYTES, n);
+    return n;
+}
+
+static struct MHD_Response *small_response(struct download *d)
+{
+    char *bytes = malloc((size_t)d->length + 1);
+    size_t done = 0;
+    ssize_t n = bytes ? 0 : -1;
+    while (n >= 0 && done < d->length) {
+        n = read_some(d, done, bytes + done, (size_t)d->length - done);
+        done += n > 0 ? (size_t)n : 0;
+    }
+    download_free(d);
+    struct MHD_Response *response =
+        n < 0 ? NULL : MHD_create_response_from_buffer(done, bytes, MHD_RESPMEM_MUST_FREE);
+    if (!response)
+        free(bytes);
+    else
+        board_count(BOARD_DOWNLOAD_BYTES, (int64_t)done);
+    return response;
+}
+
+/* Takes d over. */
+static struct MHD_Response *start(struct download *d, bool head)
+{
+    if (!head) {
+        board_count(BOARD_DOWNLOADS, 1);
+        if (d->length <= SMALL_BYTES)
+            return small_response(d);
+    }
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(d->length, BLOCK_BYTES, on_block, d, download_free);
+    if (!response)
+        download_free(d);
+    return response;
+}
+
+static void add_identity(struct MHD_Response *response, const struct reply *reply)
+{
+    MHD_add_response_header(response, "ETag", reply->etag);
+    MHD_add_response_header(response, "Accept-Ranges", "bytes");
+}
+
+/* With 200 and 304 only: small clients count every byte of a 206's head. */
+static void add_freshness(struct MHD_Response *response, const struct reply *reply)
+{
+    char date[CLOCK_HTTP_SIZE];
+    clock_http_format(reply->modified_at_ms, date);
+    MHD_add_response_header(response, "Last-Modified", date);
+    MHD_add_response_header(response, "Cache-Control", "private, immutable, no-transform");
+}
+
+/* RFC 9530, of the whole file whatever part is sent. */
+static void add_digest(struct MHD_Response *response, const struct request *r)
+{
+    char base64[BASE64_SIZE(SHA256_BYTES)], field[BASE64_SIZE(SHA256_BYTES) + 16];
+    const char *wanted = request_header(r, "Want-Repr-Digest");
+    if (!wanted || !strstr(wanted, "sha-256"))
+        return;
+    base64_format(r->reply.sha256, SHA256_BYTES, base64);
+    snprintf(field, sizeof field, "sha-256=:%s:", base64);
+    MHD_add_response_header(response, "Repr-Digest", field);
+}
+
+/* RFC 6266; the name is quoted, and what could end the quotes is not in it. */
+static void add_attachment(struct MHD_Response *response, const struct reply *reply)
+{
+    char field[200], name[sizeof reply->attachment];
+    size_t n = 0;
+    for (const char *p = reply->attachment; *p; p++)
+        name[n++] = (unsigned char)*p < 0x20 || strchr("\"\\\x7f", *p) ? '_' : *p;
+    name[n] = '\0';
+    snprintf(field, sizeof field, "attachment; filename=\"%s\"", name);
+    if (n)
+        MHD_add_response_header(response, "Content-Disposition", field);
+}
+
+static struct MHD_Response *failed(struct request *r, enum err_code code, unsigned *status)
+{
+    struct err e;
+    char range[40];
+    err_set(&e, code, code == ERR_RANGE ? "the file has no such bytes" : "the file is another one now");
+    *status = (unsigned)err_status(code);
+    struct MHD_Response *response = reply_problem(&e);
+    if (!response)
+        return NULL;
+    MHD_add_response_header(response, "ETag", r->reply.etag);
+    if (code == ERR_RANGE) {
+        snprintf(range, sizeof range, "bytes */%" PRIu64, r->reply.size);
+        MHD_add_response_header(response, "Content-Range", range);
+    }
+    return response;
+}
+
+static struct MHD_Response *not_modified(struct request *r, unsigned *status)
+{
+    *status = 304;
+    struct MHD_Response *response = MHD_create_response_from_buffer(0, "", MHD_RESPMEM_PERSISTENT);
+    if (!response)
+        return NULL;
+    add_identity(response, &r->reply);
+    add_freshness(response, &r->reply);
+    return response;
+}
+
+static struct MHD_Response *whole(struct request *r, struct download *d, bool head)
+{
+    struct MHD_Response *response = start(d, head);
+    if (!response)
+        return NULL;
+    MHD_add_response_header(response, "Content-Type", "application/octet-stream");
+    add_identity(response, &r->reply);
+    add_freshness(response, &r->reply);
+    return response;
+}
+
+static struct MHD_Response *one_part(struct request *r, struct download *d, const struct range *part)
+{
+    char field[80];
+    d->first = part->first;
+    d->length = part->end - part->first;
+    struct MHD_Response *response = start(d, false);
+    if (!response)
+        return NULL;
+    snprintf(field, sizeof field, "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, part->first, part->end - 1,
+             r->reply.size);
+    MHD_add_response_header(response, "Content-Type", "application/octet-stream");
+    MHD_add_response_header(response, "Content-Range", field);
+    add_identity(response, &r->reply);
+    return response;
+}
+
+static struct MHD_Response *many_parts(struct request *r, struct download *d, const struct range parts[],
+                                       size_t n)
+{
+    unsigned char random[16];
+    char boundary[MULTIPART_BOUNDARY_SIZE], type[80];
+    d->multipart = malloc(sizeof *d->multipart);
+    if (!d->multipart) {
+        download_free(d);
+        return NULL;
+    }
+    random_bytes(random, sizeof random);
+    base64url_format(random, sizeof random, boundary);
+    multipart_plan(d->multipart, parts, n, r->reply.size, boundary);
+    d->length = d->multipart->length;
+    struct MHD_Response *response = start(d, false);
+    if (!response)
+        return NULL;
+    snprintf(type, sizeof type, "multipart/byteranges; boundary=%s", boundary);
+    MHD_add_response_header(response, "Content-Type", type);
+    add_identity(response, &r->reply);
+    return response;
+}
+
+static struct MHD_Response *file_response(struct request *r, bool head, bool use_range, unsigned *status)
+{
+    struct range parts[RANGES_MAX];
+    size_t n = 0;
+    const char *header = head || !use_range ? NULL : request_header(r, "Range");
+    enum range_verdict verdict = range_parse(header, r->reply.size, true, parts, &n);
+    if (verdict == RANGE_UNSATISFIABLE)
+        return failed(r, ERR_RANGE, status);
+    struct download *d = malloc(sizeof *d);
+    if (!d)
+        return NULL;
+    *d = (struct download){.fd = r->reply.fd, .length = r->reply.size};
+    r->reply.fd = -1;
+    *status = verdict == RANGE_WHOLE ? 200 : 206;
+    if (verdict == RANGE_WHOLE)
+        return whole(r, d, head);
+    return n == 1 ? one_part(r, d, &parts[0]) : many_parts(r, d, parts, n);
+}
+
+struct MHD_Response *download_response(struct request *r, bool head, unsigned *status)
+{
+    const struct conditions c = {
+        .if_match = request_header(r, "If-Match"),
+        .if_none_match = request_header(r, "If-None-Match"),
+        .if_modified_since = request_header(r, "If-Modified-Since"),
+        .if_unmodified_since = request_header(r, "If-Unmodified-Since"),
+        .if_range = request_header(r, "If-Range"),
+    };
+    bool use_range;
+    enum precondition verdict = conditions_judge(&c, r->reply.etag, r->reply.modified_at_ms, &use_range);
+    if (verdict == PRECONDITION_FAILED)
+        return failed(r, ERR_PRECONDITION, status);
+    if (verdict == PRECONDITION_NOT_MODIFIED)
+        return not_modified(r, status);
+    struct MHD_Response *response = file_response(r, head, use_range, status);
+    if (response && *status < 300) {
+        add_digest(response, r);
+        add_attachment(response, &r->reply);
+    }
+    return response;
+}

@@ -1,0 +1,251 @@
+#include "exchange.h"
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "http/auth.h"
+#include "http/route.h"
+#include "model/board.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* What is read of a body that is refused: a client that is still sending sees a reset instead of the answer
+ * when the connection is closed under it. Beyond this the answer is sent at once, and as much again is read.
+ */
+#define WASTE_MAX_BYTES (1024 * 1024)
+#define FIRST_RAW_BYTES 1024
+
+struct exchange *exchange_begin(struct exchanges *set, const char *target, struct MHD_Connection *c,
+                                bool admin)
+{
+    struct exchange *x = calloc(1, sizeof *x);
+    if (!x)
+        return NULL;
+    x->set = set;
+    x->target = strnlen(target, URL_TARGET_MAX + 1) <= URL_TARGET_MAX ? strdup(target) : NULL;
+    x->target_at = target;
+    x->request.env = set->env;
+    x->request.connection = c;
+    x->request.reply.fd = -1;
+    x->request.now_ms = clock_wall_ms();
+    if (admin) {
+        x->request.caller.role = ROLE_ADMIN;
+        str_copy(x->request.caller.name, sizeof x->request.caller.name, "socket");
+    }
+    pthread_mutex_lock(&set->lock);
+    set->active++;
+    pthread_mutex_unlock(&set->lock);
+    return x;
+}
+
+void exchange_end(struct exchange *x)
+{
+    struct exchanges *set = x->set;
+    reply_clear(&x->request.reply);
+    upload_free(x->request.upload);
+    json_decref(x->request.body);
+    free(x->request.raw);
+    free(x->target);
+    free(x);
+    pthread_mutex_lock(&set->lock);
+    if (--set->active == 0)
+        pthread_cond_broadcast(&set->changed);
+    pthread_mutex_unlock(&set->lock);
+}
+
+struct header_list {
+    struct guard_header item[GUARD_HEADERS_MAX];
+    size_t n;
+};
+
+static enum MHD_Result collect(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                               const char *value, size_t value_len)
+{
+    struct header_list *list = arg;
+    (void)kind;
+    if (list->n < GUARD_HEADERS_MAX)
+        list->item[list->n] = (struct guard_header){name, value ? value : "", name_len, value_len};
+    list->n++;
+    return MHD_YES;
+}
+
+/* The version stands right behind the target and its zero; a zero inside the target puts something between
+ * them that nobody would see. */
+static bool target_is_whole(const struct exchange *x, const char *version)
+{
+    return version == x->target_at + strlen(x->target) + 1;
+}
+
+static int check_head(struct exchange *x, const char *method, const char *version)
+{
+    struct request *r = &x->request;
+    struct header_list list;
+    list.n = 0;
+    MHD_get_connection_values_n(r->connection, MHD_HEADER_KIND, collect, &list);
+    struct guard_request head = {method, version, list.item, list.n};
+    int rc = guard_check(&head, &x->framing, &x->err);
+    if (rc == -ERR_METHOD)
+        str_copy(x->allow, sizeof x->allow, GUARD_METHODS);
+    if (rc == 0 && !x->target)
+        rc = err_set(&x->err, ERR_URI_TOO_LONG, "the URL is longer than %d bytes", URL_TARGET_MAX);
+    if (rc == 0 && !target_is_whole(x, version))
+        rc = err_set(&x->err, ERR_BAD_REQUEST, "the URL holds a character that must be escaped");
+    if (rc == 0)
+        rc = url_parse(x->target, &x->url, &x->err);
+    x->close = x->now = rc != 0;
+    return rc;
+}
+
+static int check_size(struct exchange *x)
+{
+    const struct framing *f = &x->framing;
+    const struct route *route = x->request.route;
+    if (route->flags & ROUTE_UPLOAD)
+        return f->has_length || f->chunked
+                   ? 0
+                   : err_set(&x->err, ERR_LENGTH_REQUIRED, "the file's length is missing");
+    if (f->length > route->body_max_bytes || (f->chunked && route->body_max_bytes == 0))
+        return err_set(&x->err, ERR_TOO_LARGE, "the body may be %zu bytes long here", route->body_max_bytes);
+    return 0;
+}
+
+static int check_caller(struct exchange *x)
+{
+    struct request *r = &x->request;
+    struct db *db;
+    int rc = store_reader(x->set->env->store, &db, &x->err);
+    if (rc == 0)
+        rc = auth_check(r, db, &x->err);
+    if (rc == 0)
+        rc = check_size(x);
+    if (rc == 0 && (r->route->flags & ROUTE_UPLOAD))
+        rc = upload_begin(x->set->uploads, r, db, x->framing.length, &r->upload, &x->err);
+    return rc;
+}
+
+static int read_head(struct exchange *x, const char *method, const char *version)
+{
+    struct request *r = &x->request;
+    int rc = check_head(x, method, version);
+    if (rc)
+        return rc;
+    r->target = x->target;
+    r->path = x->url.path;
+    r->query = &x->url.query;
+    rc = route_find(method, r->path, &r->route, r->arg, x->allow, &x->err);
+    return rc ? rc : check_caller(x);
+}
+
+static int grow_raw(struct exchange *x, size_t need)
+{
+    struct request *r = &x->request;
+    size_t size = x->raw_size ? x->raw_size : FIRST_RAW_BYTES;
+    if (x->framing.has_length && size <= x->framing.length)
+        size = (size_t)x->framing.length + 1;
+    while (size < need)
+        size *= 2;
+    char *raw = size == x->raw_size ? r->raw : realloc(r->raw, size);
+    if (!raw)
+        return err_set(&x->err, ERR_INTERNAL, "no memory for the body");
+    r->raw = raw;
+    x->raw_size = size;
+    return 0;
+}
+
+static int read_body(struct exchange *x, const char *data, size_t len)
+{
+    struct request *r = &x->request;
+    if (r->upload)
+        return upload_write(r->upload, data, len, &x->err);
+    if (len > r->route->body_max_bytes - r->raw_len)
+        return err_set(&x->err, ERR_TOO_LARGE, "the body may be %zu bytes long here",
+                       r->route->body_max_bytes);
+    int rc = grow_raw(x, r->raw_len + len + 1);
+    if (rc)
+        return rc;
+    memcpy(r->raw + r->raw_len, data, len);
+    r->raw_len += len;
+    r->raw[r->raw_len] = '\0';
+    return 0;
+}
+
+/* A piece of a body that nobody wants. False: the connection ends. */
+static bool waste(struct exchange *x, size_t len)
+{
+    x->close = true;
+    x->wasted += len;
+    if (x->wasted > WASTE_MAX_BYTES && !x->cut) {
+        reply_cut(x);
+        x->cut = true;
+    }
+    return x->wasted <= 2 * WASTE_MAX_BYTES;
+}
+
+static enum MHD_Result step_body(struct exchange *x, const char *data, size_t len)
+{
+    if (x->rc == 0) {
+        x->rc = read_body(x, data, len);
+        if (x->rc == 0)
+            return MHD_YES;
+        upload_free(x->request.upload);
+        x->request.upload = NULL;
+    }
+    return waste(x, len) ? MHD_YES : MHD_NO;
+}
+
+/* JSON, nothing, or curl's default: no cookies exist here, so a form on a foreign page can do nothing. */
+static bool type_is_json(const char *type)
+{
+    static const char *const types[] = {"application/json", "application/x-www-form-urlencoded"};
+    size_t len = type ? strcspn(type, "; \t") : 0;
+    bool fits = !type;
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+        fits = fits || (len == strlen(types[i]) && strncasecmp(type, types[i], len) == 0);
+    return fits;
+}
+
+static int parse_body(struct exchange *x)
+{
+    struct request *r = &x->request;
+    if (r->raw_len == 0 || (r->route->flags & (ROUTE_RAW | ROUTE_UPLOAD)))
+        return 0;
+    if (!type_is_json(request_header(r, "Content-Type")))
+        return err_field(&x->err, ERR_MEDIA_TYPE, "Content-Type", "the body must be application/json");
+    return json_parse(r->raw, r->raw_len, &r->body, &x->err);
+}
+
+static enum MHD_Result step_head(struct exchange *x, const char *method, const char *version)
+{
+    board_count(BOARD_REQUESTS, 1);
+    x->phase = PHASE_BODY;
+    x->head = strcmp(method, "HEAD") == 0;
+    x->rc = read_head(x, method, version);
+    x->now = x->now || (x->rc && (x->framing.expects_continue || x->framing.length > WASTE_MAX_BYTES));
+    if (!x->now)
+        return MHD_YES;
+    x->close = true;
+    x->phase = PHASE_REPLY;
+    return reply_queue(x);
+}
+
+enum MHD_Result exchange_step(struct exchange *x, const char *method, const char *version, const char *data,
+                              size_t *len)
+{
+    if (x->phase == PHASE_HEAD)
+        return step_head(x, method, version);
+    if (*len > 0) {
+        size_t n = *len;
+        *len = 0;
+        return step_body(x, data, n);
+    }
+    if (x->cut)
+        return MHD_NO;
+    if (x->phase == PHASE_BODY) {
+        x->rc = x->rc ? x->rc : parse_body(x);
+        if (x->rc == 0 && !exchange_dispatch(x))
+            return MHD_YES;
+    }
+    x->phase = PHASE_REPLY;
+    return reply_queue(x);
+}

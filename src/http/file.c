@@ -1,0 +1,133 @@
+#include "base/digest.h"
+#include "base/str.h"
+#include "http/auth.h"
+#include "http/range.h"
+#include "http/route.h"
+#include "image/blob.h"
+#include "store/firmware.h"
+
+#include <string.h>
+
+/* Runs a query that answers with an id of firmware; ERR_NOT_FOUND when with none. */
+static int one_id(struct stmt *s, int64_t *id, struct err *e)
+{
+    int rc = stmt_step(s, e);
+    if (rc > 0)
+        *id = col_int(s, 0);
+    stmt_end(s);
+    if (rc == 0)
+        return err_set(e, ERR_NOT_FOUND, "there is no such file");
+    return rc < 0 ? rc : 0;
+}
+
+static int send_file(struct request *r, const struct firmware *f, struct err *e)
+{
+    struct reply *reply = &r->reply;
+    if (!hex_parse(f->digests.sha256, reply->sha256, sizeof reply->sha256))
+        return err_set(e, ERR_INTERNAL, "firmware %lld has no SHA-256", (long long)f->id);
+    int rc = blob_open(r->env->blobs, f->digests.sha256, f->size, &reply->fd, e);
+    if (rc)
+        return err_set(e, ERR_INTERNAL, "the bytes of firmware %lld are not in the data directory",
+                       (long long)f->id);
+    reply->size = f->size;
+    reply->modified_at_ms = f->created_at_ms;
+    etag_format(reply->sha256, reply->etag);
+    return 0;
+}
+
+static int send_id(struct request *r, struct db *db, int64_t id, struct err *e)
+{
+    struct firmware f;
+    int rc = firmware_get(db, id, &f, e);
+    return rc ? rc : send_file(r, &f, e);
+}
+
+static bool is_sha256(const char *name)
+{
+    return strlen(name) == SHA256_TEXT_SIZE - 1 && strspn(name, "0123456789abcdef") == SHA256_TEXT_SIZE - 1;
+}
+
+static bool url_is_signed(const struct request *r, const char *sha256)
+{
+    const char *device = request_query(r, "d"), *expires = request_query(r, "e"),
+               *proof = request_query(r, "s");
+    return device && expires && proof &&
+           offer_url_check(r->env->rollout, sha256, device, expires, proof, r->now_ms);
+}
+
+static int find_of_product(struct request *r, struct db *db, const char *sha256, int64_t *id, struct err *e)
+{
+    char product[PRODUCT_SIZE] = "";
+    size_t len = strcspn(r->caller.name, "/");
+    if (len < sizeof product)
+        memcpy(product, r->caller.name, len);
+    struct stmt *s = db_stmt(db, Q_FILE_OF_PRODUCT);
+    bind_text(s, ":sha256", sha256);
+    bind_text(s, ":product", product);
+    return one_id(s, id, e);
+}
+
+static int find_public(struct db *db, const char *sha256, int64_t *id, struct err *e)
+{
+    struct stmt *s = db_stmt(db, Q_FILE_OF_PUBLIC);
+    bind_text(s, ":sha256", sha256);
+    return one_id(s, id, e);
+}
+
+/* Whoever proves nothing learns nothing: one answer, whether the file is there or not. */
+static int file_by_sha256(struct request *r, struct db *db, const char *sha256, struct err *e)
+{
+    struct firmware f;
+    int64_t id;
+    if (url_is_signed(r, sha256) || auth_allows(r->caller.role, ROLE_VIEWER)) {
+        int rc = firmware_get_sha256(db, sha256, &f, e);
+        return rc ? rc : send_file(r, &f, e);
+    }
+    int rc = r->caller.role == ROLE_DEVICE ? find_of_product(r, db, sha256, &id, e) : -ERR_NOT_FOUND;
+    if (rc == -ERR_NOT_FOUND)
+        rc = find_public(db, sha256, &id, e);
+    if (rc == -ERR_NOT_FOUND)
+        return err_set(e, ERR_UNAUTHORIZED,
+                       "this file needs the URL of an offer, or a device's name and secret");
+    return rc ? rc : send_id(r, db, id, e);
+}
+
+static int file_by_name(struct request *r, struct db *db, const char *name, struct err *e)
+{
+    struct firmware f;
+    int64_t id;
+    int rc = -ERR_NOT_FOUND;
+    if (r->caller.role == ROLE_DEVICE && r->caller.device_id) {
+        struct stmt *s = db_stmt(db, Q_FILE_OF_OFFER);
+        bind_int(s, ":device", r->caller.device_id);
+        bind_text(s, ":name", name);
+        rc = one_id(s, &id, e);
+    }
+    if (rc != -ERR_NOT_FOUND)
+        return rc ? rc : send_id(r, db, id, e);
+    rc = firmware_get_public(db, name, &f, e);
+    if (rc == -ERR_NOT_FOUND)
+        return err_set(e, ERR_NOT_FOUND, "there is no such file");
+    return rc ? rc : send_file(r, &f, e);
+}
+
+int api_file(struct request *r, struct db *db, struct err *e)
+{
+    return is_sha256(r->arg[0]) ? file_by_sha256(r, db, r->arg[0], e) : file_by_name(r, db, r->arg[0], e);
+}
+
+int api_firmware_file(struct request *r, struct db *db, struct err *e)
+{
+    struct firmware f;
+    int64_t id;
+    if (!auth_allows(r->caller.role, ROLE_VIEWER))
+        return err_set(e, ERR_UNAUTHORIZED, "this needs a valid token");
+    int rc = request_id(r, 0, &id, e);
+    if (rc == 0)
+        rc = firmware_get(db, id, &f, e);
+    if (rc == 0)
+        rc = send_file(r, &f, e);
+    if (rc == 0)
+        str_copy(r->reply.attachment, sizeof r->reply.attachment, f.filename);
+    return rc;
+}

@@ -1,0 +1,166 @@
+#include "exchange.h"
+
+#include "base/log.h"
+#include "base/str.h"
+#include "http/route.h"
+
+#include <errno.h>
+#include <gnutls/gnutls.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define RETRY_AFTER_S "5"
+
+void reply_clear(struct reply *reply)
+{
+    json_decref(reply->json);
+    free(reply->text);
+    if (reply->fd >= 0)
+        close(reply->fd);
+    *reply = (struct reply){.fd = -1};
+}
+
+/* A sentence may quote what came from outside, and be cut in the middle of a character. */
+static void put_any(json_t *object, const char *key, const char *text)
+{
+    json_t *value = json_string(text);
+    json_put(object, key, value ? value : json_string("something that is not UTF-8"));
+}
+
+/* RFC 9457; without a type, which then is about:blank and makes the title the status' own. */
+static char *problem_text(const struct err *e)
+{
+    int status = err_status(e->code);
+    json_t *problem = json_object();
+    json_put_text(problem, "title", MHD_get_reason_phrase_for((unsigned)status));
+    json_put_int(problem, "status", status);
+    json_put_text(problem, "code", err_word(e->code));
+    put_any(problem, "detail", e->text);
+    if (e->field[0])
+        put_any(problem, "field", e->field);
+    char *text = json_text(problem);
+    json_decref(problem);
+    return text;
+}
+
+static struct MHD_Response *from_text(char *text, const char *type)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+    if (!response)
+        free(text);
+    else
+        MHD_add_response_header(response, "Content-Type", type);
+    return response;
+}
+
+struct MHD_Response *reply_problem(const struct err *e)
+{
+    return from_text(problem_text(e), "application/problem+json");
+}
+
+static void add_unless_empty(struct MHD_Response *response, const char *name, const char *value)
+{
+    if (value[0])
+        MHD_add_response_header(response, name, value);
+}
+
+static struct MHD_Response *error_response(struct exchange *x)
+{
+    const struct route *route = x->request.route;
+    struct MHD_Response *response = reply_problem(&x->err);
+    if (!response)
+        return NULL;
+    if (x->err.code == ERR_METHOD)
+        add_unless_empty(response, "Allow", x->allow);
+    if (x->err.code == ERR_UNAUTHORIZED)
+        MHD_add_response_header(response, "WWW-Authenticate",
+                                route && (route->flags & (ROUTE_DEVICE | ROUTE_FILE))
+                                    ? "Basic realm=\"otad\", charset=\"UTF-8\""
+                                    : "Bearer realm=\"otad\"");
+    if (x->err.code == ERR_BUSY || x->err.code == ERR_TOO_MANY)
+        MHD_add_response_header(response, "Retry-After", RETRY_AFTER_S);
+    return response;
+}
+
+static struct MHD_Response *body_response(struct reply *reply)
+{
+    struct MHD_Response *response;
+    if (reply->json) {
+        response = from_text(json_text(reply->json), "application/json");
+    } else if (reply->text) {
+        response = from_text(reply->text, reply->type ? reply->type : "text/plain; charset=utf-8");
+        reply->text = NULL;
+    } else {
+        response = MHD_create_response_from_buffer(0, "", MHD_RESPMEM_PERSISTENT);
+    }
+    if (!response)
+        return NULL;
+    add_unless_empty(response, "Location", reply->location);
+    add_unless_empty(response, "ETag", reply->etag);
+    add_unless_empty(response, "Link", reply->link);
+    MHD_add_response_header(response, "Cache-Control", "no-store");
+    return response;
+}
+
+/* Errors are logged here and nowhere below, and only those that are not the client's. The path, not the
+ * target: a query may hold a signature. */
+static void log_failure(const struct exchange *x, unsigned status)
+{
+    if (status >= 500 && x->request.route)
+        log_error("%s %s: %s", x->request.route->method, x->request.path, x->err.text);
+}
+
+enum MHD_Result reply_queue(struct exchange *x)
+{
+    struct reply *reply = &x->request.reply;
+    unsigned status = reply->status ? (unsigned)reply->status : 200;
+    struct MHD_Response *response;
+    if (x->rc) {
+        status = (unsigned)err_status(x->err.code);
+        log_failure(x, status);
+        response = error_response(x);
+    } else if (reply->fd >= 0) {
+        response = download_response(&x->request, x->head, &status);
+    } else {
+        response = body_response(reply);
+    }
+    if (!response)
+        return MHD_NO;
+    if (x->close || x->set->draining)
+        MHD_add_response_header(response, "Connection", "close");
+    enum MHD_Result queued = MHD_queue_response(x->request.connection, status, response);
+    MHD_destroy_response(response);
+    return queued;
+}
+
+/* What does not leave at once is lost with the connection. */
+static void send_now(struct MHD_Connection *c, const char *text, size_t len)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    if (info && info->tls_session) {
+        gnutls_record_send(info->tls_session, text, len);
+        return;
+    }
+    info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info)
+        (void)!send(info->connect_fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void reply_cut(struct exchange *x)
+{
+    char text[1024];
+    char *body = problem_text(&x->err);
+    int status = err_status(x->err.code);
+    int len = snprintf(text, sizeof text,
+                       "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
+                       "Connection: close\r\n\r\n%s",
+                       status, MHD_get_reason_phrase_for((unsigned)status), strlen(body), body);
+    if (len > 0 && (size_t)len < sizeof text)
+        send_now(x->request.connection, text, (size_t)len);
+    free(body);
+}

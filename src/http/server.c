@@ -1,0 +1,254 @@
+#include "http/http.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "exchange.h"
+#include "http/tls.h"
+#include "listener.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* A connection's memory holds one request's head and little else: that is most of what an idle device costs.
+ */
+#define POOL_BYTES         (8 * 1024)
+#define IDLE_TIMEOUT_S     60u
+#define SOCKET_CONNECTIONS 64
+#define LOG_EVERY_MS       10000
+
+enum kind { KIND_TLS, KIND_PLAIN, KIND_SOCKET, KINDS };
+
+struct listener {
+    struct http *http;
+    enum kind kind;
+    int fd; /* until libmicrohttpd takes it */
+    struct MHD_Daemon *daemon;
+};
+
+struct http {
+    const struct http_env *env;
+    struct tls *tls;
+    struct exchanges exchanges;
+    struct listener listeners[KINDS];
+    char socket_path[FILE_PATH_SIZE];
+    _Atomic int64_t logged_at_ms;
+    _Atomic unsigned unlogged;
+};
+
+/* ---- libmicrohttpd's callbacks */
+
+/* Most of what it says is of clients that went away: one line now and then is enough to see it. */
+static void on_log(void *arg, const char *format, va_list args)
+{
+    struct http *h = arg;
+    char text[300];
+    int64_t now_ms = clock_mono_ms(), last_ms = atomic_load(&h->logged_at_ms);
+    if ((last_ms && now_ms - last_ms < LOG_EVERY_MS) ||
+        !atomic_compare_exchange_strong(&h->logged_at_ms, &last_ms, now_ms)) {
+        atomic_fetch_add(&h->unlogged, 1);
+        return;
+    }
+    vsnprintf(text, sizeof text, format, args);
+    text[strcspn(text, "\r\n")] = '\0';
+    log_info("http: %s (%u more since the last line)", text, atomic_exchange(&h->unlogged, 0));
+}
+
+static void on_panic(void *arg, const char *file, unsigned line, const char *reason)
+{
+    (void)arg;
+    log_error("libmicrohttpd is broken at %s:%u: %s", file, line, reason ? reason : "");
+    abort();
+}
+
+static void on_connection(void *arg, struct MHD_Connection *c, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct listener *l = arg;
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        tls_session_end(*context);
+        return;
+    }
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    int fd = info ? info->connect_fd : -1;
+    if (l->kind != KIND_SOCKET)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    if (l->kind == KIND_TLS)
+        *context = tls_session_begin(l->http->tls, c, fd);
+}
+
+static void *on_target(void *arg, const char *target, struct MHD_Connection *c)
+{
+    struct listener *l = arg;
+    return exchange_begin(&l->http->exchanges, target, c, l->kind == KIND_SOCKET);
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url, const char *method,
+                                  const char *version, const char *data, size_t *len, void **context)
+{
+    const struct listener *l = arg;
+    (void)url;
+    if (l->kind == KIND_TLS) {
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+        tls_session_request(info ? info->socket_context : NULL);
+    }
+    return *context ? exchange_step(*context, method, version, data, len) : MHD_NO;
+}
+
+static void on_completed(void *arg, struct MHD_Connection *c, void **context,
+                         enum MHD_RequestTerminationCode code)
+{
+    (void)arg;
+    (void)c;
+    (void)code;
+    if (*context)
+        exchange_end(*context);
+    *context = NULL;
+}
+
+/* ---- starting */
+
+static unsigned thread_count(const struct http_env *env, enum kind kind)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t wanted = env->settings->http_threads ? env->settings->http_threads : cores;
+    return kind == KIND_SOCKET || wanted < 1 ? 1 : (unsigned)wanted;
+}
+
+static int start_daemon(struct listener *l, const char *cert_pem, const char *key_pem, struct err *e)
+{
+    const struct http_env *env = l->http->env;
+    unsigned threads = thread_count(env, l->kind);
+    unsigned connections =
+        l->kind == KIND_SOCKET ? SOCKET_CONNECTIONS : (unsigned)env->settings->max_connections;
+    unsigned flags =
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)cert_pem},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key_pem},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    struct MHD_OptionItem pool[] = {
+        {threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, threads, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    if (l->kind != KIND_TLS)
+        tls[0].option = MHD_OPTION_END;
+    l->daemon = MHD_start_daemon(
+        l->kind == KIND_TLS ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, on_request, l,
+        MHD_OPTION_EXTERNAL_LOGGER, on_log, l->http, MHD_OPTION_LISTEN_SOCKET, l->fd,
+        MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK, on_target, l,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, l, MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
+        MHD_OPTION_ARRAY, pool, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+    l->fd = -1;
+    if (!l->daemon)
+        return err_set(e, ERR_INTERNAL, "the HTTP server did not start");
+    return 0;
+}
+
+/* libmicrohttpd insists on a pair of its own; sessions get theirs from http/tls. */
+static int start_tls(struct listener *l, struct err *e)
+{
+    const struct http_env *env = l->http->env;
+    size_t len;
+    char *pem = malloc(2 * TLS_PEM_SIZE);
+    if (!pem)
+        return err_set(e, ERR_INTERNAL, "no memory for a certificate");
+    int rc = tls_open(env->cert_path, env->key_path, &l->http->tls, e);
+    if (rc == 0)
+        rc = file_read(env->cert_path, pem, TLS_PEM_SIZE, &len, e);
+    if (rc == 0)
+        rc = file_read(env->key_path, pem + TLS_PEM_SIZE, TLS_PEM_SIZE, &len, e);
+    if (rc == 0)
+        rc = listener_tcp(env->settings->https_listen, env->settings->https_port, &l->fd, e);
+    if (rc == 0)
+        rc = start_daemon(l, pem, pem + TLS_PEM_SIZE, e);
+    explicit_bzero(pem, 2 * TLS_PEM_SIZE);
+    free(pem);
+    return rc;
+}
+
+static int start_plain(struct listener *l, struct err *e)
+{
+    const struct settings *s = l->http->env->settings;
+    if (s->http_port == 0)
+        return 0;
+    int rc = listener_tcp(s->https_listen, s->http_port, &l->fd, e);
+    return rc ? rc : start_daemon(l, NULL, NULL, e);
+}
+
+static int start_socket(struct listener *l, struct err *e)
+{
+    int rc = file_path(l->http->socket_path, l->http->env->settings->data_dir, "otad.sock", e);
+    if (rc == 0)
+        rc = listener_unix(l->http->socket_path, &l->fd, e);
+    return rc ? rc : start_daemon(l, NULL, NULL, e);
+}
+
+static void stop_daemons(struct http *h)
+{
+    for (size_t i = 0; i < KINDS; i++) {
+        struct listener *l = &h->listeners[i];
+        if (l->daemon)
+            MHD_stop_daemon(l->daemon);
+        if (l->fd >= 0)
+            close(l->fd);
+    }
+}
+
+static void free_all(struct http *h)
+{
+    stop_daemons(h);
+    exchanges_close(&h->exchanges);
+    tls_close(h->tls);
+    free(h);
+}
+
+int http_start(const struct http_env *env, struct http **out, struct err *e)
+{
+    static int (*const start[KINDS])(struct listener *, struct err *) = {
+        [KIND_TLS] = start_tls, [KIND_PLAIN] = start_plain, [KIND_SOCKET] = start_socket};
+    struct http *h = calloc(1, sizeof *h);
+    if (!h)
+        return err_set(e, ERR_INTERNAL, "no memory for the HTTP server");
+    h->env = env;
+    MHD_set_panic_func(on_panic, NULL);
+    int rc = exchanges_open(&h->exchanges, env, e);
+    for (size_t i = 0; i < KINDS; i++)
+        h->listeners[i] = (struct listener){.http = h, .kind = (enum kind)i, .fd = -1};
+    for (size_t i = 0; i < KINDS && rc == 0; i++)
+        rc = start[i](&h->listeners[i], e);
+    if (rc)
+        free_all(h);
+    else
+        *out = h;
+    return rc;
+}
+
+int http_reload_certificate(struct http *h, struct err *e)
+{
+    return tls_reload(h->tls, h->env->cert_path, h->env->key_path, e);
+}
+
+void http_stop(struct http *h, int64_t drain_ms)
+{
+    if (!h)
+        return;
+    unlink(h->socket_path);
+    for (size_t i = 0; i < KINDS; i++) {
+        FD_AUTO int fd = h->listeners[i].daemon ? MHD_quiesce_daemon(h->listeners[i].daemon) : -1;
+        if (h->listeners[i].daemon && fd < 0)
+            log_warn("a listening socket could not be closed before its connections");
+    }
+    exchanges_drain(&h->exchanges, drain_ms);
+    free_all(h);
+}

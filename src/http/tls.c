@@ -1,0 +1,221 @@
+#include "http/tls.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+
+#include <gnutls/gnutls.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define TICKET_KEY_LIFE_MS  (24 * 3600 * 1000)
+#define MAX_FRAGMENT_LENGTH 1 /* RFC 6066 4: the extension's number; its one byte is 1 to 4 for 512 to 4096 \
+                               */
+#define MAX_FRAGMENT_LARGEST 4
+
+struct credentials { /* counted: one for the process, one for each session that uses it */
+    gnutls_certificate_credentials_t cert;
+    atomic_uint users;
+};
+
+struct tls {
+    pthread_mutex_t lock;
+    struct credentials *current;
+    gnutls_datum_t ticket_key;
+    int64_t ticket_key_at_ms;
+};
+
+struct tls_session {
+    struct credentials *credentials;
+    gnutls_session_t session;
+    int fd;
+    size_t record_bytes; /* asked for in the hello; 0 nothing, or done */
+};
+
+static void credentials_release(struct credentials *c)
+{
+    if (c && atomic_fetch_sub(&c->users, 1) == 1) {
+        gnutls_certificate_free_credentials(c->cert);
+        free(c);
+    }
+}
+
+static int load_pem(const char *path, char *pem, gnutls_datum_t *out, struct err *e)
+{
+    size_t len;
+    int rc = file_read(path, pem, TLS_PEM_SIZE, &len, e);
+    if (rc == 0)
+        *out = (gnutls_datum_t){(unsigned char *)pem, (unsigned)len};
+    return rc;
+}
+
+/* Reading tells which of the two files is missing; GnuTLS then checks that the key fits the certificate. */
+static int load_pair(gnutls_certificate_credentials_t cert, const char *cert_path, const char *key_path,
+                     char *pem, struct err *e)
+{
+    gnutls_datum_t chain, key;
+    int rc = load_pem(cert_path, pem, &chain, e);
+    if (rc == 0)
+        rc = load_pem(key_path, pem + TLS_PEM_SIZE, &key, e);
+    if (rc)
+        return rc;
+    rc = gnutls_certificate_set_x509_key_mem(cert, &chain, &key, GNUTLS_X509_FMT_PEM);
+    if (rc < 0)
+        return err_set(e, ERR_INVALID, "the certificate %s and the key %s cannot be used: %s", cert_path,
+                       key_path, gnutls_strerror(rc));
+    return 0;
+}
+
+static int credentials_load(const char *cert_path, const char *key_path, struct credentials **out,
+                            struct err *e)
+{
+    struct credentials *c = calloc(1, sizeof *c);
+    char *pem = malloc(2 * TLS_PEM_SIZE);
+    if (!c || !pem || gnutls_certificate_allocate_credentials(&c->cert) != 0) {
+        free(c);
+        free(pem);
+        return err_set(e, ERR_INTERNAL, "no memory for a certificate");
+    }
+    atomic_init(&c->users, 1);
+    int rc = load_pair(c->cert, cert_path, key_path, pem, e);
+    explicit_bzero(pem, 2 * TLS_PEM_SIZE);
+    free(pem);
+    if (rc)
+        credentials_release(c);
+    else
+        *out = c;
+    return rc;
+}
+
+static void ticket_key_drop(gnutls_datum_t *key)
+{
+    if (key->data) {
+        explicit_bzero(key->data, key->size);
+        gnutls_free(key->data);
+        key->data = NULL;
+    }
+}
+
+/* A ticket of yesterday's key costs its client one full handshake. */
+static void ticket_key_renew(struct tls *t)
+{
+    int64_t now_ms = clock_mono_ms();
+    gnutls_datum_t key;
+    if (t->ticket_key.data && now_ms - t->ticket_key_at_ms < TICKET_KEY_LIFE_MS)
+        return;
+    if (gnutls_session_ticket_key_generate(&key) != 0)
+        return;
+    ticket_key_drop(&t->ticket_key);
+    t->ticket_key = key;
+    t->ticket_key_at_ms = now_ms;
+}
+
+int tls_open(const char *cert_path, const char *key_path, struct tls **out, struct err *e)
+{
+    struct credentials *c;
+    int rc = credentials_load(cert_path, key_path, &c, e);
+    if (rc)
+        return rc;
+    struct tls *t = calloc(1, sizeof *t);
+    if (!t) {
+        credentials_release(c);
+        return err_set(e, ERR_INTERNAL, "no memory for TLS");
+    }
+    t->current = c;
+    pthread_mutex_init(&t->lock, NULL);
+    ticket_key_renew(t);
+    *out = t;
+    return 0;
+}
+
+void tls_close(struct tls *t)
+{
+    if (!t)
+        return;
+    credentials_release(t->current);
+    ticket_key_drop(&t->ticket_key);
+    pthread_mutex_destroy(&t->lock);
+    free(t);
+}
+
+int tls_reload(struct tls *t, const char *cert_path, const char *key_path, struct err *e)
+{
+    struct credentials *new, *old;
+    int rc = credentials_load(cert_path, key_path, &new, e);
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&t->lock);
+    old = t->current;
+    t->current = new;
+    pthread_mutex_unlock(&t->lock);
+    credentials_release(old);
+    return 0;
+}
+
+static int on_hello_extension(void *arg, unsigned number, const unsigned char *data, unsigned size)
+{
+    struct tls_session *s = arg;
+    if (number == MAX_FRAGMENT_LENGTH && size == 1 && data[0] >= 1 && data[0] <= MAX_FRAGMENT_LARGEST)
+        s->record_bytes = (size_t)256 << data[0];
+    return 0;
+}
+
+/* There is one hook a session, so it looks at every message. GnuTLS 3.7 agrees to a client's record size
+ * under TLS 1.2 and then ignores it: the size is kept for tls_session_request, since here it cannot be set. A
+ * client with Nagle's algorithm on waits 40 ms with its request for our acknowledgement of its Finished,
+ * unless that is sent at once. */
+static int on_handshake(gnutls_session_t session, unsigned type, unsigned post, unsigned incoming,
+                        const gnutls_datum_t *msg)
+{
+    struct tls_session *s = gnutls_session_get_ptr(session);
+    (void)post;
+    if (!s || !incoming)
+        return 0;
+    if (type == GNUTLS_HANDSHAKE_CLIENT_HELLO)
+        gnutls_ext_raw_parse(s, on_hello_extension, msg, GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO);
+    else if (type == GNUTLS_HANDSHAKE_FINISHED)
+        setsockopt(s->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int));
+    return 0;
+}
+
+struct tls_session *tls_session_begin(struct tls *t, struct MHD_Connection *connection, int fd)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    struct tls_session *s = info ? calloc(1, sizeof *s) : NULL;
+    if (!s)
+        return NULL;
+    s->session = info->tls_session;
+    s->fd = fd;
+    pthread_mutex_lock(&t->lock);
+    s->credentials = t->current;
+    atomic_fetch_add(&s->credentials->users, 1);
+    ticket_key_renew(t);
+    if (t->ticket_key.data)
+        gnutls_session_ticket_enable_server(s->session, &t->ticket_key);
+    pthread_mutex_unlock(&t->lock);
+    gnutls_credentials_set(s->session, GNUTLS_CRD_CERTIFICATE, s->credentials->cert);
+    gnutls_session_set_ptr(s->session, s);
+    gnutls_handshake_set_hook_function(s->session, GNUTLS_HANDSHAKE_ANY, GNUTLS_HOOK_POST, on_handshake);
+    return s;
+}
+
+void tls_session_end(struct tls_session *s)
+{
+    if (s)
+        credentials_release(s->credentials);
+    free(s);
+}
+
+void tls_session_request(struct tls_session *s)
+{
+    if (s && s->record_bytes) {
+        gnutls_record_set_max_size(s->session, s->record_bytes);
+        s->record_bytes = 0;
+    }
+}

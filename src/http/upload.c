@@ -1,0 +1,176 @@
+#include "http/upload.h"
+
+#include "base/log.h"
+#include "base/str.h"
+#include "store/firmware.h"
+#include "store/product.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct uploads {
+    const struct http_env *env;
+    pthread_mutex_t lock;
+    struct upload *unsettled;
+};
+
+struct upload {
+    struct uploads *set;
+    struct blob_upload *blob; /* until store */
+    struct upload_result result;
+    uint64_t image_max_bytes; /* the product's; 0 no limit */
+    struct upload *next;      /* unsettled */
+};
+
+const struct upload_result *upload_result(const struct upload *up)
+{
+    return &up->result;
+}
+
+int uploads_open(const struct http_env *env, struct uploads **out, struct err *e)
+{
+    struct uploads *set = calloc(1, sizeof *set);
+    if (!set)
+        return err_set(e, ERR_INTERNAL, "no memory for uploads");
+    set->env = env;
+    pthread_mutex_init(&set->lock, NULL);
+    *out = set;
+    return 0;
+}
+
+void uploads_close(struct uploads *set)
+{
+    if (set)
+        pthread_mutex_destroy(&set->lock);
+    free(set);
+}
+
+static int check_size(const struct http_env *env, uint64_t image_max_bytes, uint64_t size, struct err *e)
+{
+    if (size > (uint64_t)env->settings->max_upload_bytes)
+        return err_set(e, ERR_TOO_LARGE, "the file is larger than max_upload_bytes, %" PRId64,
+                       env->settings->max_upload_bytes);
+    if (image_max_bytes && size > image_max_bytes)
+        return err_field(e, ERR_INVALID, "size",
+                         "the file is larger than the product's max_image_bytes, %" PRIu64, image_max_bytes);
+    return 0;
+}
+
+int upload_begin(struct uploads *set, const struct request *r, struct db *db, uint64_t length,
+                 struct upload **out, struct err *e)
+{
+    struct product product;
+    const char *key = request_query(r, "product");
+    if (!key || !*key)
+        return err_field(e, ERR_INVALID, "product", "product is missing");
+    int rc = product_get(db, key, &product, e);
+    if (rc == -ERR_NOT_FOUND)
+        return err_field(e, ERR_INVALID, "product", "there is no product %.64s", key);
+    if (rc == 0)
+        rc = check_size(set->env, (uint64_t)product.max_image_bytes, length, e);
+    if (rc)
+        return rc;
+    struct upload *up = calloc(1, sizeof *up);
+    if (!up)
+        return err_set(e, ERR_INTERNAL, "no memory for an upload");
+    up->set = set;
+    up->image_max_bytes = (uint64_t)product.max_image_bytes;
+    rc = blob_upload_begin(set->env->blobs, &up->blob, e);
+    if (rc)
+        free(up);
+    else
+        *out = up;
+    return rc;
+}
+
+int upload_write(struct upload *up, const void *bytes, size_t len, struct err *e)
+{
+    int rc = check_size(up->set->env, up->image_max_bytes, blob_upload_size(up->blob) + len, e);
+    return rc ? rc : blob_upload_write(up->blob, bytes, len, e);
+}
+
+static int sign(struct upload *up, struct err *e)
+{
+    unsigned char digest[SHA256_BYTES];
+    if (!hex_parse(up->result.digests.sha256, digest, sizeof digest))
+        return err_set(e, ERR_INTERNAL, "the upload has no SHA-256");
+    return sign_sha256(up->set->env->signing_key, digest, up->result.signature, e);
+}
+
+/* Listed before its bytes get their name, so that no settling upload of the same bytes takes them away. */
+static void list(struct upload *up)
+{
+    pthread_mutex_lock(&up->set->lock);
+    up->next = up->set->unsettled;
+    up->set->unsettled = up;
+    pthread_mutex_unlock(&up->set->lock);
+}
+
+/* True when another upload of these bytes is still under way. */
+static bool unlist(struct upload *up)
+{
+    bool shared = false;
+    pthread_mutex_lock(&up->set->lock);
+    for (struct upload **p = &up->set->unsettled; *p;) {
+        if (*p == up) {
+            *p = up->next;
+            continue;
+        }
+        shared = shared || strcmp((*p)->result.digests.sha256, up->result.digests.sha256) == 0;
+        p = &(*p)->next;
+    }
+    pthread_mutex_unlock(&up->set->lock);
+    return shared;
+}
+
+int upload_store(struct upload *up, struct err *e)
+{
+    up->result.size = blob_upload_size(up->blob);
+    blob_upload_digests(up->blob, &up->result.digests);
+    list(up);
+    if (up->result.size == 0)
+        return err_set(e, ERR_INVALID, "the file is empty");
+    int rc = blob_upload_inspect(up->blob, &up->result.image, e);
+    if (rc == 0)
+        rc = sign(up, e);
+    if (rc)
+        return rc;
+    struct blob_upload *blob = up->blob;
+    up->blob = NULL;
+    return blob_upload_keep(blob, e);
+}
+
+int upload_check(const struct upload *up, struct err *e)
+{
+    FD_AUTO int fd = -1;
+    int rc = blob_open(up->set->env->blobs, up->result.digests.sha256, up->result.size, &fd, e);
+    if (rc == -ERR_NOT_FOUND)
+        return err_set(e, ERR_BUSY, "the same file was being deleted, upload it again");
+    return rc;
+}
+
+void upload_settle(struct upload *up, bool named)
+{
+    const struct http_env *env = up->set->env;
+    struct db *db;
+    struct err e;
+    bool known = true;
+    if (unlist(up) || named || up->blob)
+        return;
+    int rc = store_reader(env->store, &db, &e);
+    if (rc == 0)
+        rc = firmware_known(db, up->result.digests.sha256, &known, &e);
+    if (rc == 0 && !known)
+        rc = blob_remove(env->blobs, up->result.digests.sha256, &e);
+    if (rc)
+        log_warn("a refused upload may have left %s behind: %s", up->result.digests.sha256, e.text);
+}
+
+void upload_free(struct upload *up)
+{
+    if (up)
+        blob_upload_drop(up->blob);
+    free(up);
+}
