@@ -62,7 +62,8 @@ int device_tags_set(struct db *w, int64_t id, const struct device_tag tags[], si
 int device_tags_get(struct db *db, int64_t id, struct device_tag out[TAGS_MAX], size_t *n, struct err *e);
 
 /* *changed: the version is another than before (the first counts). Writes nothing when the same one is reported by
- * the device again; an assumed one becomes a reported one. */
+ * the device again; an assumed one becomes a reported one. A device has MODULES_MAX modules: what it says of one more
+ * is not taken, and changes nothing. */
 int device_version_set(struct db *w, int64_t id, const char *module, const char *version, bool assumed, int64_t at_ms,
                        bool *changed, struct err *e);
 /* "" when it never reported this module. */

@@ -11,13 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define READER_BUSY_MS     5000
-#define WRITER_BUSY_MS     5000
-#define TRUNCATE_BUSY_MS   50
-#define AUTOCHECKPOINT     4000 /* pages: 16 MB of WAL between the checkpoints that commits pay for */
-#define SQL_LENGTH_MAX     (64 * 1024)
-#define LIKE_LENGTH_MAX    256
-#define PARAMETER_NAME_MAX 40
+#define READER_BUSY_MS   5000
+#define WRITER_BUSY_MS   5000
+#define TRUNCATE_BUSY_MS 50
+#define AUTOCHECKPOINT   4000 /* pages: 16 MB of WAL between the checkpoints that commits pay for */
+#define SQL_LENGTH_MAX   (64 * 1024)
+#define LIKE_LENGTH_MAX  256
 
 struct stmt {
     struct db *db;
@@ -139,7 +138,7 @@ struct stmt *db_stmt(struct db *db, enum query q)
         s->rc = sqlite3_prepare_v3(db->handle, query_table[q].sql, -1, SQLITE_PREPARE_PERSISTENT, &s->handle,
                                    NULL);
         if (s->rc != SQLITE_OK)
-            str_copy(db->fault, sizeof db->fault, sqlite3_errmsg(db->handle));
+            snprintf(db->fault, sizeof db->fault, "%s", sqlite3_errmsg(db->handle));
     }
     return s;
 }
@@ -182,7 +181,7 @@ static void bound(struct stmt *s, int rc)
     if (rc == SQLITE_OK)
         return;
     s->rc = rc;
-    str_copy(s->db->fault, sizeof s->db->fault, sqlite3_errstr(rc));
+    snprintf(s->db->fault, sizeof s->db->fault, "%s", sqlite3_errstr(rc));
 }
 
 void bind_int(struct stmt *s, const char *name, int64_t value)

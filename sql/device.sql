@@ -1,0 +1,104 @@
+-- name: device_insert
+INSERT INTO device (product_id, name, secret, enabled, paused, registered_at_ms, last_seen_at_ms)
+VALUES (:product_id, :name, :secret, :enabled, :paused, :registered_at_ms, :last_seen_at_ms)
+
+-- name: device_update
+UPDATE device SET secret = :secret, enabled = :enabled, paused = :paused, revision = revision + 1
+WHERE id = :id AND revision = :revision
+
+-- name: device_gone_insert
+INSERT INTO device_gone (id, product_id, name, gone_at_ms)
+SELECT id, product_id, name, :now_ms FROM device WHERE id = :id
+
+-- name: device_delete
+DELETE FROM device WHERE id = :id
+
+-- name: device_get
+SELECT d.id, d.product_id, p.key, d.name, d.secret, d.enabled, d.paused, d.registered_at_ms, d.last_seen_at_ms,
+       d.revision
+FROM product p JOIN device d ON d.product_id = p.id
+WHERE p.key = :product AND d.name = :name
+
+-- name: device_get_id
+SELECT d.id, d.product_id, p.key, d.name, d.secret, d.enabled, d.paused, d.registered_at_ms, d.last_seen_at_ms,
+       d.revision
+FROM device d JOIN product p ON p.id = d.product_id
+WHERE d.id = :id
+
+-- name: device_seen
+UPDATE device SET last_seen_at_ms = :at_ms WHERE id = :id AND last_seen_at_ms < :at_ms
+
+-- Three lists that differ in what leads: everything, one product, one tag. The filters behind are the same.
+-- name: device_list
+SELECT d.id, d.product_id, p.key, d.name, d.secret, d.enabled, d.paused, d.registered_at_ms, d.last_seen_at_ms,
+       d.revision
+FROM device d CROSS JOIN product p ON p.id = d.product_id
+WHERE d.id > :after_id
+  AND (:tag_key IS NULL OR EXISTS (SELECT 1 FROM device_tag g WHERE g.device_id = d.id AND g.key = :tag_key
+                                   AND (:tag_value IS NULL OR g.value = :tag_value)))
+  AND (coalesce(:module, :version) IS NULL
+       OR EXISTS (SELECT 1 FROM device_module m WHERE m.device_id = d.id
+                  AND (:module IS NULL OR m.module = :module) AND (:version IS NULL OR m.version = :version)))
+  AND (:seen_before_ms IS NULL OR d.last_seen_at_ms < :seen_before_ms)
+  AND (:seen_after_ms IS NULL OR d.last_seen_at_ms > :seen_after_ms)
+ORDER BY d.id LIMIT :cap
+
+-- name: device_list_product
+SELECT d.id, d.product_id, p.key, d.name, d.secret, d.enabled, d.paused, d.registered_at_ms, d.last_seen_at_ms,
+       d.revision
+FROM product p CROSS JOIN device d ON d.product_id = p.id
+WHERE p.key = :product AND d.id > :after_id
+  AND (:tag_key IS NULL OR EXISTS (SELECT 1 FROM device_tag g WHERE g.device_id = d.id AND g.key = :tag_key
+                                   AND (:tag_value IS NULL OR g.value = :tag_value)))
+  AND (coalesce(:module, :version) IS NULL
+       OR EXISTS (SELECT 1 FROM device_module m WHERE m.device_id = d.id
+                  AND (:module IS NULL OR m.module = :module) AND (:version IS NULL OR m.version = :version)))
+  AND (:seen_before_ms IS NULL OR d.last_seen_at_ms < :seen_before_ms)
+  AND (:seen_after_ms IS NULL OR d.last_seen_at_ms > :seen_after_ms)
+ORDER BY d.id LIMIT :cap
+
+-- name: device_list_tag
+SELECT d.id, d.product_id, p.key, d.name, d.secret, d.enabled, d.paused, d.registered_at_ms, d.last_seen_at_ms,
+       d.revision
+FROM device_tag t CROSS JOIN device d ON d.id = t.device_id CROSS JOIN product p ON p.id = d.product_id
+WHERE t.key = :tag_key AND t.value = :tag_value AND t.device_id > :after_id
+  AND (:product IS NULL OR p.key = :product)
+  AND (coalesce(:module, :version) IS NULL
+       OR EXISTS (SELECT 1 FROM device_module m WHERE m.device_id = d.id
+                  AND (:module IS NULL OR m.module = :module) AND (:version IS NULL OR m.version = :version)))
+  AND (:seen_before_ms IS NULL OR d.last_seen_at_ms < :seen_before_ms)
+  AND (:seen_after_ms IS NULL OR d.last_seen_at_ms > :seen_after_ms)
+ORDER BY t.device_id LIMIT :cap
+
+-- name: device_tags_clear
+DELETE FROM device_tag WHERE device_id = :device_id
+
+-- name: device_tag_insert
+INSERT INTO device_tag (device_id, key, value) VALUES (:device_id, :key, :value)
+
+-- name: device_tags_get
+SELECT key, value FROM device_tag WHERE device_id = :device_id ORDER BY key LIMIT :cap
+
+-- name: device_version_get
+SELECT version, assumed FROM device_module WHERE device_id = :device_id AND module = :module
+
+-- name: device_version_set
+INSERT INTO device_module (device_id, module, version, assumed, reported_at_ms)
+VALUES (:device_id, :module, :version, :assumed, :at_ms)
+ON CONFLICT DO UPDATE SET version = excluded.version, assumed = excluded.assumed,
+                          reported_at_ms = excluded.reported_at_ms
+
+-- name: device_modules_count
+SELECT count(*) FROM device_module WHERE device_id = :device_id
+
+-- name: device_modules_get
+SELECT module, version, assumed, reported_at_ms FROM device_module
+WHERE device_id = :device_id ORDER BY module LIMIT :cap
+
+-- name: timeline_add
+INSERT INTO timeline (device_id, at_ms, kind, campaign_id, execution_id, text)
+VALUES (:device_id, :at_ms, :kind, :campaign_id, :execution_id, :text)
+
+-- name: timeline_list
+SELECT id, at_ms, kind, campaign_id, execution_id, text FROM timeline
+WHERE device_id = :device_id AND id < :before_id ORDER BY id DESC LIMIT :cap

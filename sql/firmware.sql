@@ -1,0 +1,47 @@
+-- name: firmware_insert
+INSERT INTO firmware (product_id, module, version, delta_from, filename, size, sha256, sha1, md5, signature, image,
+                      image_version, image_project, image_chip, created_at_ms)
+VALUES (:product_id, :module, :version, :delta_from, :filename, :size, :sha256, :sha1, :md5, :signature, :image,
+        :image_version, :image_project, :image_chip, :created_at_ms)
+
+-- name: firmware_get
+SELECT f.id, f.product_id, p.key, f.module, f.version, f.delta_from, f.filename, f.size, f.sha256, f.sha1, f.md5,
+       f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms
+FROM firmware f JOIN product p ON p.id = f.product_id
+WHERE f.id = :id
+
+-- name: firmware_get_same
+SELECT f.id, f.product_id, p.key, f.module, f.version, f.delta_from, f.filename, f.size, f.sha256, f.sha1, f.md5,
+       f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms
+FROM firmware f JOIN product p ON p.id = f.product_id
+WHERE f.product_id = :product_id AND f.module = :module AND f.version = :version AND f.delta_from = :delta_from
+
+-- name: firmware_get_sha256
+SELECT f.id, f.product_id, p.key, f.module, f.version, f.delta_from, f.filename, f.size, f.sha256, f.sha1, f.md5,
+       f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms
+FROM firmware f JOIN product p ON p.id = f.product_id
+WHERE f.sha256 = :sha256 ORDER BY f.id DESC LIMIT 1
+
+-- A delta is of use only to the one version it starts from: its name alone never asks for it.
+-- name: firmware_get_public
+SELECT f.id, f.product_id, p.key, f.module, f.version, f.delta_from, f.filename, f.size, f.sha256, f.sha1, f.md5,
+       f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms
+FROM product p CROSS JOIN firmware f ON f.product_id = p.id AND f.filename = :filename
+WHERE p.public = 1 AND p.enabled = 1 AND f.delta_from = ''
+ORDER BY f.id DESC LIMIT 1
+
+-- name: firmware_list
+SELECT f.id, f.product_id, p.key, f.module, f.version, f.delta_from, f.filename, f.size, f.sha256, f.sha1, f.md5,
+       f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms
+FROM firmware f CROSS JOIN product p ON p.id = f.product_id
+WHERE f.id > :after_id AND (:product IS NULL OR p.key = :product)
+ORDER BY f.id LIMIT :cap
+
+-- name: firmware_in_use
+SELECT campaign_id FROM campaign_firmware WHERE firmware_id = :id LIMIT 1
+
+-- name: firmware_delete
+DELETE FROM firmware WHERE id = :id
+
+-- name: firmware_known
+SELECT 1 FROM firmware WHERE sha256 = :sha256 LIMIT 1
