@@ -52,6 +52,9 @@ int err_field(struct err *e, enum err_code code, const char *field, const char *
 /* Puts "context: " before the sentence; returns -e->code. */
 int err_wrap(struct err *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The field stands inside another: "count" under "policy" is "policy.count". Returns -e->code. */
+int err_under(struct err *e, const char *parent);
+
 /* For a failed system call: "cannot open /x: Permission denied". ENOSPC and EDQUOT become ERR_NO_SPACE,
  * everything else ERR_INTERNAL. Reads errno. */
 int err_errno(struct err *e, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -57,6 +57,14 @@ int err_wrap(struct err *e, const char *format, ...)
     return err_field(e, inner.code, inner.field, "%s: %s", context, inner.text);
 }
 
+int err_under(struct err *e, const char *parent)
+{
+    char field[sizeof e->field];
+    snprintf(field, sizeof field, "%.20s.%.40s", parent, e->field);
+    memcpy(e->field, field, sizeof field);
+    return -(int)e->code;
+}
+
 int err_errno(struct err *e, const char *format, ...)
 {
     int saved = errno;

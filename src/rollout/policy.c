@@ -78,7 +78,7 @@ static int parse_retry_on(const json_t *list, unsigned *out, struct err *e)
     return 0;
 }
 
-int policy_parse(const struct json_t *object, struct policy *out, struct err *e)
+static int parse(const json_t *object, struct policy *out, struct err *e)
 {
     struct policy p;
     struct json_field fields[ARRAY_SIZE(rows) + 1];
@@ -95,17 +95,22 @@ int policy_parse(const struct json_t *object, struct policy *out, struct err *e)
     fields[ARRAY_SIZE(rows)] =
         (struct json_field){.key = "retry_on", .kind = JSON_KIND_ARRAY, .out = &retry_on};
     if (object && json_read(object, fields, ARRAY_SIZE(fields), true, e) < 0)
-        return err_wrap(e, "policy");
+        return -(int)e->code;
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         int64_t *span = member(&p, &rows[i]);
         if (rows[i].kind == POLICY_SPAN && (*span < rows[i].min || *span > rows[i].max))
-            return err_field(e, ERR_INVALID, rows[i].key, "policy.%s must be from %llds to %lldd",
-                             rows[i].key, (long long)(rows[i].min / SECOND), (long long)(rows[i].max / DAY));
+            return err_field(e, ERR_INVALID, rows[i].key, "%s must be from %llds to %lldd", rows[i].key,
+                             (long long)(rows[i].min / SECOND), (long long)(rows[i].max / DAY));
     }
     if (retry_on && parse_retry_on(retry_on, &p.retry_on, e) < 0)
         return -(int)e->code;
     *out = p;
     return 0;
+}
+
+int policy_parse(const struct json_t *object, struct policy *out, struct err *e)
+{
+    return parse(object, out, e) < 0 ? err_under(e, "policy") : 0;
 }
 
 int policy_load(const char *text, struct policy *out, struct err *e)

@@ -1045,6 +1045,13 @@ static void test_signed_urls(void **state)
     assert_false(offer_url_check(&w->rollout, sha, "thermo/d1", expires, s, START_MS));
 }
 
+static int flush(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    (void)arg;
+    bool more;
+    return presence_flush(w->rollout.presence, db, 10, &more, e);
+}
+
 static void test_presence_last_seen_is_stored(void **state)
 {
     struct world *w = *state;
@@ -1052,6 +1059,8 @@ static void test_presence_last_seen_is_stored(void **state)
     int64_t id = query(w, "SELECT id FROM device", 0);
     assert_int_equal(presence_last_seen(w->rollout.presence, id), START_MS);
     assert_int_equal(presence_count(w->rollout.presence), 1);
+    must(w, flush, NULL);
+    assert_int_equal(query(w, "SELECT last_seen_at_ms FROM device", 0), START_MS);
     presence_clear(w->rollout.presence);
     assert_int_equal(presence_count(w->rollout.presence), 0);
     assert_false(presence_there(w->rollout.presence, id, START_MS));
