@@ -69,8 +69,7 @@ static int parse_retry_on(const json_t *list, unsigned *out, struct err *e)
         const char *word = json_string_value(item);
         int reason = word ? reason_parse(word) : -1;
         if (reason < 0 || !(1u << reason & (RETRY_REASONS - 1)))
-            return err_field(e, ERR_INVALID, "policy.retry_on",
-                             "policy.retry_on holds \"%.32s\", which is no reason",
+            return err_field(e, ERR_INVALID, "retry_on", "retry_on holds \"%.32s\", which is no reason",
                              word ? word : "something that is not a string");
         mask |= 1u << reason;
     }
