@@ -1,5 +1,6 @@
-/* auth.h: who is asking. Operators by Bearer token, devices by Basic with their secret, whoever may open the Unix socket
- * as admin. A wrong secret, an unknown device and an unknown product give one and the same answer. */
+/* auth.h: who is asking. Operators by Bearer token, devices by Basic with their secret, whoever may open the
+ * Unix socket as admin. A wrong secret, an unknown device and an unknown product give one and the same
+ * answer. */
 #ifndef OTAD_HTTP_AUTH_H
 #define OTAD_HTTP_AUTH_H
 
@@ -16,16 +17,17 @@ struct basic { /* product/device:secret */
 /* The token of "Bearer token", or NULL. Pure. */
 const char *auth_bearer(const char *header);
 
-/* "Basic base64(product/device:secret)". Names of devices may hold colons, secrets do not: the last colon divides. False
- * for anything else. Pure. */
+/* "Basic base64(product/device:secret)". Names of devices may hold colons, secrets do not: the last colon
+ * divides. False for anything else. Pure. */
 bool auth_basic(const char *header, struct basic *out);
 
-/* viewer < uploader, operator < admin: an uploader may not operate, an operator may not upload. A route for devices
- * takes every operator too. Pure. */
+/* viewer < uploader, operator < admin: an uploader may not operate, an operator may not upload. A route for
+ * devices takes every operator too. Pure. */
 bool auth_allows(enum role have, enum role need);
 
-/* Fills r->caller from the Authorization header as r->route demands. ERR_UNAUTHORIZED, ERR_FORBIDDEN. A route of ROLE_NONE
- * asks nothing; one of ROUTE_FILE accepts a caller without a header and leaves the judgement to its handler. */
+/* Fills r->caller from the Authorization header as r->route demands. ERR_UNAUTHORIZED, ERR_FORBIDDEN. A route
+ * of ROLE_NONE asks nothing; one of ROUTE_FILE accepts a caller without a header and leaves the judgement to
+ * its handler. */
 int auth_check(struct request *r, struct db *db, struct err *e);
 
 #endif

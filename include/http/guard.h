@@ -1,6 +1,7 @@
-/* guard.h: what is refused before anything of a request is believed. libmicrohttpd 0.9.75 lets shapes through that two
- * parsers would read differently (two lengths, length and chunks, blanks before the colon); here they all end, with
- * 4xx and a closed connection. Pure: a decision over the method, the version and the list of header fields. */
+/* guard.h: what is refused before anything of a request is believed. libmicrohttpd 0.9.75 lets shapes through
+ * that two parsers would read differently (two lengths, length and chunks, blanks before the colon); here
+ * they all end, with 4xx and a closed connection. Pure: a decision over the method, the version and the list
+ * of header fields. */
 #ifndef OTAD_HTTP_GUARD_H
 #define OTAD_HTTP_GUARD_H
 
@@ -33,8 +34,8 @@ struct framing {
     bool expects_continue;
 };
 
-/* ERR_METHOD (Allow: GUARD_METHODS), ERR_BAD_REQUEST, ERR_HEADERS_TOO_LARGE, ERR_TOO_LARGE for a length that no
- * machine has. */
+/* ERR_METHOD (Allow: GUARD_METHODS), ERR_BAD_REQUEST, ERR_HEADERS_TOO_LARGE, ERR_TOO_LARGE for a length that
+ * no machine has. */
 int guard_check(const struct guard_request *r, struct framing *out, struct err *e);
 
 #endif

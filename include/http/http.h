@@ -28,7 +28,8 @@ struct http;
 
 /* Listens on https_port, http_port (when not 0) and <data_dir>/otad.sock (0600). */
 int http_start(const struct http_env *env, struct http **out, struct err *e);
-/* Swaps in the certificate and key now on disk for new connections; the old ones stay when the new are bad. */
+/* Swaps in the certificate and key now on disk for new connections; the old ones stay when the new are bad.
+ */
 int http_reload_certificate(struct http *h, struct err *e);
 /* Refuses new connections, lets running requests go on for at most drain_ms, then ends. */
 void http_stop(struct http *h, int64_t drain_ms);

@@ -1,12 +1,14 @@
 /* request.h: one request as handlers see it.
  *
- * A handler is int f(struct request *r, struct db *db, struct err *e). It reads r, asks the store through db, and fills
- * r->reply; what it returns as an error becomes problem+json (RFC 9457). There is one shape for all:
+ * A handler is int f(struct request *r, struct db *db, struct err *e). It reads r, asks the store through db,
+ * and fills r->reply; what it returns as an error becomes problem+json (RFC 9457). All have one shape:
  *   - a route without ROUTE_WRITES gets a reader's connection, on libmicrohttpd's thread: it must not wait;
- *   - a route with ROUTE_WRITES gets the writer's connection: the server suspends the connection, the handler runs as a job
- *     of the writer in its own savepoint, the reply leaves after the commit. An error undoes what it wrote;
- *   - a reading handler that finds it has to write returns request_to_writer(r) and is called again, whole, on the writer.
- * So handlers never lock, wait or think of threads. Idempotency-Key is the server's business, not the handlers'. */
+ *   - a route with ROUTE_WRITES gets the writer's connection: the server suspends the connection, the handler
+ *     runs as a job of the writer in its own savepoint, the reply leaves after the commit. An error undoes
+ *     what it wrote;
+ *   - a reading handler that finds it has to write returns request_to_writer(r) and is called again, whole,
+ *     on the writer.
+ * So handlers never lock, wait or think of threads. Idempotency-Key is the server's business, not theirs. */
 #ifndef OTAD_HTTP_REQUEST_H
 #define OTAD_HTTP_REQUEST_H
 
@@ -23,25 +25,25 @@ struct url_query;
 struct route;
 
 struct caller {
-    enum role role;          /* ROLE_NONE: nobody; ROLE_DEVICE: device_id is set */
-    int64_t token_id;        /* 0: the Unix socket, or not an operator */
-    char name[194];          /* the token's name, "socket", or product/device */
+    enum role role;   /* ROLE_NONE: nobody; ROLE_DEVICE: device_id is set */
+    int64_t token_id; /* 0: the Unix socket, or not an operator */
+    char name[194];   /* the token's name, "socket", or product/device */
     int64_t device_id;
 };
 
 struct reply {
-    int status;          /* 0: the handler set none, 200 is meant */
-    json_t *json;        /* owned; NULL with text NULL: no body */
-    char *text;          /* owned; a body that is not JSON */
-    const char *type;    /* of text */
-    char location[256];  /* "" none */
-    char etag[40];       /* with quotes; "" none */
-    char link[300];      /* "" none: Link header of a page */
-    int fd;              /* >= 0: a file of size bytes follows (http/download); owned */
+    int status;         /* 0: the handler set none, 200 is meant */
+    json_t *json;       /* owned; NULL with text NULL: no body */
+    char *text;         /* owned; a body that is not JSON */
+    const char *type;   /* of text */
+    char location[256]; /* "" none */
+    char etag[40];      /* with quotes; "" none */
+    char link[300];     /* "" none: Link header of a page */
+    int fd;             /* >= 0: a file of size bytes follows (http/download); owned */
     uint64_t size;
-    unsigned char sha256[32];     /* of the file */
+    unsigned char sha256[32]; /* of the file */
     int64_t modified_at_ms;
-    char attachment[129];         /* "" none: the name a browser shall save the file under */
+    char attachment[129]; /* "" none: the name a browser shall save the file under */
 };
 
 struct upload; /* http/upload: the temporary file of PUT /firmware */
@@ -51,16 +53,16 @@ struct request {
     const struct route *route;
     struct MHD_Connection *connection;
     struct caller caller;
-    const char *target;               /* path and query as they came; never logged: it may hold a signature */
-    const char *path;                 /* decoded once, no query */
-    const struct url_query *query;        /* decoded; NULL is none */
-    char arg[PATH_ARGS_MAX][257];     /* {..} of the route's path, decoded */
-    json_t *body;                     /* the JSON object; NULL when the route takes none or it was empty */
-    char *raw;                        /* the body as it came, for routes with ROUTE_RAW; ends with a zero */
+    const char *target;            /* path and query as they came; never logged: it may hold a signature */
+    const char *path;              /* decoded once, no query */
+    const struct url_query *query; /* decoded; NULL is none */
+    char arg[PATH_ARGS_MAX][257];  /* {..} of the route's path, decoded */
+    json_t *body;                  /* the JSON object; NULL when the route takes none or it was empty */
+    char *raw;                     /* the body as it came, for routes with ROUTE_RAW; ends with a zero */
     size_t raw_len;
-    struct upload *upload;            /* finished, for the route that takes one */
+    struct upload *upload; /* finished, for the route that takes one */
     bool on_writer;
-    bool to_writer;                   /* set by request_to_writer */
+    bool to_writer; /* set by request_to_writer */
     struct reply reply;
     int64_t now_ms;
 };
@@ -82,16 +84,16 @@ int request_query_only(const struct request *r, const char *const names[], struc
 /* A path argument that must be an id. ERR_NOT_FOUND otherwise. */
 int request_id(const struct request *r, int arg, int64_t *id, struct err *e);
 
-/* For lists: reads ?limit= and ?after=, then gives the reply {"items": items, "next": "..."} and the Link header.
- * next 0: the last page. items is taken over. */
+/* For lists: reads ?limit= and ?after=, then gives the reply {"items": items, "next": "..."} and the Link
+ * header. next 0: the last page. items is taken over. */
 struct page {
     int64_t limit, after;
 };
 int page_read(const struct request *r, struct page *out, struct err *e);
 void page_reply(struct request *r, json_t *items, int64_t next);
 
-/* ETag of a thing that can be edited, and the If-Match that guards its edit: ERR_PRECONDITION when it names another
- * revision; fine when absent. */
+/* ETag of a thing that can be edited, and the If-Match that guards its edit: ERR_PRECONDITION when it names
+ * another revision; fine when absent. */
 void revision_etag(struct request *r, int64_t revision);
 int revision_check(const struct request *r, int64_t revision, struct err *e);
 

@@ -1,5 +1,5 @@
-/* route.h: every route in one table (http/route_table.c), from which matching, 404, 405 with Allow, roles, body limits and
- * the comparison with docs/openapi.yaml come. */
+/* route.h: every route in one table (http/route_table.c), from which matching, 404, 405 with Allow, roles,
+ * body limits and the comparison with docs/openapi.yaml come. */
 #ifndef OTAD_HTTP_ROUTE_H
 #define OTAD_HTTP_ROUTE_H
 
@@ -15,9 +15,9 @@ enum route_flags {
 };
 
 struct route {
-    const char *method;   /* GET also answers HEAD */
-    const char *path;     /* "/api/v1/devices/{product}/{name}" */
-    enum role role;       /* ROLE_NONE: no token needed */
+    const char *method;    /* GET also answers HEAD */
+    const char *path;      /* "/api/v1/devices/{product}/{name}" */
+    enum role role;        /* ROLE_NONE: no token needed */
     size_t body_max_bytes; /* 0: takes no body */
     unsigned flags;
     handler_fn *handler;
@@ -26,18 +26,19 @@ struct route {
 extern const struct route route_table[];
 extern const size_t route_count;
 
-/* Finds the row and fills arg. ERR_NOT_FOUND, or ERR_METHOD with the allowed methods in allow ("GET, HEAD, POST"). */
+/* Finds the row and fills arg. ERR_NOT_FOUND, or ERR_METHOD with the allowed methods in allow ("GET, HEAD,
+ * POST"). */
 int route_find(const char *method, const char *path, const struct route **out, char arg[PATH_ARGS_MAX][257],
                char allow[64], struct err *e);
 
 /* The same over any table; the first row that fits wins. Pure. */
-int route_match(const struct route table[], size_t n, const char *method, const char *path, const struct route **out,
-                char arg[PATH_ARGS_MAX][257], char allow[64], struct err *e);
+int route_match(const struct route table[], size_t n, const char *method, const char *path,
+                const struct route **out, char arg[PATH_ARGS_MAX][257], char allow[64], struct err *e);
 
 /* One file each, http/api_<thing>.c. */
 handler_fn api_product_create, api_product_list, api_product_get, api_product_patch, api_product_delete;
-handler_fn api_device_create, api_device_list, api_device_get, api_device_patch, api_device_delete, api_device_import,
-    api_device_timeline, api_device_executions;
+handler_fn api_device_create, api_device_list, api_device_get, api_device_patch, api_device_delete,
+    api_device_import, api_device_timeline, api_device_executions;
 handler_fn api_firmware_put, api_firmware_list, api_firmware_get, api_firmware_delete, api_firmware_file;
 handler_fn api_campaign_create, api_campaign_list, api_campaign_get, api_campaign_patch, api_campaign_start,
     api_campaign_pause, api_campaign_resume, api_campaign_cancel, api_campaign_executions, api_execution_get;

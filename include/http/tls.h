@@ -1,6 +1,6 @@
-/* tls.h: what libmicrohttpd's TLS lacks: our own credentials on each session, so that a certificate can change
- * while the server runs; session tickets; small records for small clients; no delayed acknowledgement in the way
- * of the first answer. With microhttpd the door to GnuTLS. */
+/* tls.h: what libmicrohttpd's TLS lacks: our own credentials on each session, so that a certificate can
+ * change while the server runs; session tickets; small records for small clients; no delayed acknowledgement
+ * in the way of the first answer. With microhttpd the door to GnuTLS. */
 #ifndef OTAD_HTTP_TLS_H
 #define OTAD_HTTP_TLS_H
 
@@ -14,8 +14,8 @@ struct tls;         /* certificate and ticket key of the process; thread-safe */
 struct tls_session; /* of one connection */
 
 /* Versions 1.2 and 1.3; AES-128-GCM first: the SHA-512 of the default's suites is slow in nettle. */
-#define TLS_PRIORITIES                                                                                       \
-    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:"   \
+#define TLS_PRIORITIES                                                                                     \
+    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:" \
     "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:%SERVER_PRECEDENCE"
 
 #define TLS_PEM_SIZE (64 * 1024)
@@ -26,11 +26,13 @@ void tls_close(struct tls *t);
 /* New sessions get the pair now in the files; what is bad changes nothing. */
 int tls_reload(struct tls *t, const char *cert_path, const char *key_path, struct err *e);
 
-/* The handshake has not begun. NULL when there is no memory: the session then has libmicrohttpd's own credentials. */
+/* The handshake has not begun. NULL when there is no memory: the session then has libmicrohttpd's own
+ * credentials. */
 struct tls_session *tls_session_begin(struct tls *t, struct MHD_Connection *connection, int fd);
 /* After GnuTLS let go of the session. NULL is fine. */
 void tls_session_end(struct tls_session *s);
-/* With each request: the record size the client asked for in its hello can only be set when the handshake is over. */
+/* With each request: the record size the client asked for in its hello can only be set when the handshake is
+ * over. */
 void tls_session_request(struct tls_session *s);
 
 #endif

@@ -1,9 +1,9 @@
-/* upload.h: a finished upload as the handler of PUT /firmware sees it: the file is written and hashed, its image read;
- * the bytes are kept (durable, under their SHA-256) before the handler runs, by a thread that may wait for the disk, and are
- * removed again when the handler fails and no row names them.
+/* upload.h: a finished upload as the handler of PUT /firmware sees it: the file is written and hashed, its
+ * image read; the bytes are kept (durable, under their SHA-256) before the handler runs, by a thread that may
+ * wait for the disk, and are removed again when the handler fails and no row names them.
  *
- *   begin -> write ... write -> store (the upload thread) -> check, handler (the writer) -> settle (the upload thread)
- * Ended anywhere before store by upload_free, nothing is left behind. */
+ *   begin -> write ... write -> store (the upload thread) -> check, handler (the writer) -> settle (the
+ * upload thread) Ended anywhere before store by upload_free, nothing is left behind. */
 #ifndef OTAD_HTTP_UPLOAD_H
 #define OTAD_HTTP_UPLOAD_H
 
@@ -28,18 +28,18 @@ struct uploads; /* those between store and settle, of the whole process */
 int uploads_open(const struct http_env *env, struct uploads **out, struct err *e);
 void uploads_close(struct uploads *set); /* NULL is fine */
 
-/* Before the first byte of the body: the query's product must be there and take `length` bytes (0: not known).
- * ERR_TOO_LARGE for more than the settings allow. */
-int upload_begin(struct uploads *set, const struct request *r, struct db *db, uint64_t length, struct upload **out,
-                 struct err *e);
+/* Before the first byte of the body: the query's product must be there and take `length` bytes (0: not
+ * known). ERR_TOO_LARGE for more than the settings allow. */
+int upload_begin(struct uploads *set, const struct request *r, struct db *db, uint64_t length,
+                 struct upload **out, struct err *e);
 int upload_write(struct upload *up, const void *bytes, size_t len, struct err *e);
 
 /* Inspects, signs, keeps. */
 int upload_store(struct upload *up, struct err *e);
 /* On the writer: the bytes are still there. A deleted row may have taken them along since store. */
 int upload_check(const struct upload *up, struct err *e);
-/* Every upload that came through store ends here, and may wait for the disk. named: the handler's row is committed;
- * otherwise the bytes go unless a row or another upload under way names them. */
+/* Every upload that came through store ends here, and may wait for the disk. named: the handler's row is
+ * committed; otherwise the bytes go unless a row or another upload under way names them. */
 void upload_settle(struct upload *up, bool named);
 
 void upload_free(struct upload *up); /* NULL is fine */
