@@ -1,0 +1,37 @@
+/* mqtt.h: the MQTT side's front door, for main. One thread holds the connection to the broker: it reads a
+ * batch of what devices say, has the writer store it in one transaction, lets the acknowledgements out only
+ * after the commit, and then sends what is due, with a window of unacknowledged messages.
+ *
+ * What is queued here is lost with the connection, on purpose: after the next one the broker says who is
+ * there, and the rollout offers again what is due. */
+#ifndef OTAD_MQTT_MQTT_H
+#define OTAD_MQTT_MQTT_H
+
+#include "config/settings.h"
+#include "rollout/rollout.h"
+#include "store/db.h"
+
+/* Must outlive the struct mqtt. */
+struct mqtt_env {
+    const struct settings *settings;
+    struct store *store;
+    struct rollout *rollout;
+};
+
+struct mqtt;
+
+/* Starts the thread, which connects, and connects again for ever. Fails only for want of memory or threads,
+ * or when the settings cannot be used at all. */
+int mqtt_start(const struct mqtt_env *env, struct mqtt **out, struct err *e);
+
+/* Sends what is queued for at most two seconds, disconnects, ends the thread and frees m. The store must
+ * still run. */
+void mqtt_stop(struct mqtt *m);
+
+/* Queues messages to devices. 0, or -1 while the broker is away: then nothing was taken. Any thread. */
+int mqtt_send(struct mqtt *m, const struct outgoing out[], size_t n);
+
+/* How many more messages mqtt_send should be given now; 0 while the broker is away. Any thread. */
+size_t mqtt_room(struct mqtt *m);
+
+#endif
