@@ -8,27 +8,34 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 int setup_data_dir(struct otad *o, struct err *e)
 {
-    char path[FILE_PATH_SIZE], real[FILE_PATH_SIZE];
+    char path[FILE_PATH_SIZE];
     int rc = file_make_dir(o->settings.data_dir, 0700, e);
     if (rc < 0)
         return rc;
-    /* children and the broker's settings need it whole */
-    if (!realpath(o->settings.data_dir, real) || !str_copy(o->settings.data_dir, FILE_PATH_SIZE, real))
+    /* the broker's settings need the whole path */
+    char *real = realpath(o->settings.data_dir, NULL);
+    bool fits = real && str_copy(path, sizeof path, real);
+    free(real);
+    if (!fits)
         return err_errno(e, "cannot resolve %s", o->settings.data_dir);
-    if ((rc = file_path(path, real, "otad.lock", e)) < 0)
+    str_copy(o->settings.data_dir, FILE_PATH_SIZE, path);
+    if ((rc = file_path(path, o->settings.data_dir, "otad.lock", e)) < 0)
         return rc;
     o->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (o->lock_fd < 0)
         return err_errno(e, "cannot open %s", path);
     if (flock(o->lock_fd, LOCK_EX | LOCK_NB) < 0)
-        return errno == EWOULDBLOCK ? err_set(e, ERR_CONFLICT, "another otad runs on %s", real)
-                                    : err_errno(e, "cannot lock %s", path);
+        return errno == EWOULDBLOCK
+                   ? err_set(e, ERR_CONFLICT, "another otad runs on %s", o->settings.data_dir)
+                   : err_errno(e, "cannot lock %s", path);
     return 0;
 }
 
