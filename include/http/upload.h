@@ -2,8 +2,9 @@
  * image read; the bytes are kept (durable, under their SHA-256) before the handler runs, by a thread that may
  * wait for the disk, and are removed again when the handler fails and no row names them.
  *
- *   begin -> write ... write -> store (the upload thread) -> check, handler (the writer) -> settle (the
- * upload thread) Ended anywhere before store by upload_free, nothing is left behind. */
+ *   begin -> write ... write -> store -> check, handler -> settle
+ * store and settle run on the upload thread, check and the handler on the writer. Ended anywhere before store
+ * by upload_free, nothing is left behind. */
 #ifndef OTAD_HTTP_UPLOAD_H
 #define OTAD_HTTP_UPLOAD_H
 

@@ -59,6 +59,15 @@ static ssize_t on_block(void *arg, uint64_t pos, char *buf, size_t max)
     return n;
 }
 
+static ssize_t on_nothing(void *arg, uint64_t pos, char *buf, size_t max)
+{
+    (void)arg;
+    (void)pos;
+    (void)buf;
+    (void)max;
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
 static struct MHD_Response *small_response(struct download *d)
 {
     char *bytes = malloc((size_t)d->length + 1);
@@ -150,10 +159,13 @@ static struct MHD_Response *failed(struct request *r, enum err_code code, unsign
     return response;
 }
 
+/* RFC 9110 8.6: a 304's Content-Length, where there is one, is the file's; libmicrohttpd sends one, and no
+ * body. */
 static struct MHD_Response *not_modified(struct request *r, unsigned *status)
 {
     *status = 304;
-    struct MHD_Response *response = MHD_create_response_from_buffer(0, "", MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(r->reply.size, 1, on_nothing, NULL, NULL);
     if (!response)
         return NULL;
     add_identity(response, &r->reply);

@@ -141,14 +141,15 @@ static int start_daemon(struct listener *l, const char *cert_pem, const char *ke
     };
     if (l->kind != KIND_TLS)
         tls[0].option = MHD_OPTION_END;
-    l->daemon = MHD_start_daemon(
-        l->kind == KIND_TLS ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, on_request, l,
-        MHD_OPTION_EXTERNAL_LOGGER, on_log, l->http, MHD_OPTION_LISTEN_SOCKET, l->fd,
-        MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK, on_target, l,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, l, MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
-        MHD_OPTION_ARRAY, pool, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+    /* not MHD_OPTION_STRICT_FOR_CLIENT: a missing Host would be answered twice; http/guard answers it once */
+    l->daemon =
+        MHD_start_daemon(l->kind == KIND_TLS ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, on_request, l,
+                         MHD_OPTION_EXTERNAL_LOGGER, on_log, l->http, MHD_OPTION_LISTEN_SOCKET, l->fd,
+                         MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT,
+                         IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
+                         MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK, on_target, l,
+                         MHD_OPTION_NOTIFY_COMPLETED, on_completed, l, MHD_OPTION_NOTIFY_CONNECTION,
+                         on_connection, l, MHD_OPTION_ARRAY, pool, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
     l->fd = -1;
     if (!l->daemon)
         return err_set(e, ERR_INTERNAL, "the HTTP server did not start");

@@ -13,9 +13,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define TICKET_KEY_LIFE_MS  (24 * 3600 * 1000)
-#define MAX_FRAGMENT_LENGTH 1 /* RFC 6066 4: the extension's number; its one byte is 1 to 4 for 512 to 4096 \
-                               */
+#define TICKET_KEY_LIFE_MS (24 * 3600 * 1000)
+#define MAX_FRAGMENT_LENGTH                                                         \
+    1 /* RFC 6066 4: the extension's number; its one byte is 1 to 4 for 512 to 4096 \
+       */
 #define MAX_FRAGMENT_LARGEST 4
 
 struct credentials { /* counted: one for the process, one for each session that uses it */
