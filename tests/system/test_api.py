@@ -144,6 +144,7 @@ def test_device_names(otad, product, name):
     ({"product": "{key}", "name": "d", "tags": "site=A"}, "tags"),
     ({"product": "{key}", "name": "d", "tags": {"site": 7}}, "site"),
     ({"product": "{key}", "name": "d", "secret": ""}, "secret"),
+    ({"product": "{key}", "name": "d", "secret": "with:colon"}, "secret"),  # Basic divides at the last one
     ({"product": "{key}", "name": "d", "colour": "blue"}, "colour"),
 ])
 def test_devices_that_are_refused(otad, product, fields, word):

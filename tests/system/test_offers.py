@@ -82,6 +82,13 @@ def test_over_https_alone(otad, product):
     assert otad.module_version(product.key, "d1") == "1.2.0"
 
 
+def test_open_enrolment_over_https(otad):
+    product = Product(otad, enrolment="open")
+    assert poll(otad, product, "wrong").status == 401
+    assert poll(otad, product, product.enrolment_secret).status == 204
+    assert otad.module_version(product.key, "d1") == "1.0.0"
+
+
 def test_bad_reports_over_https(otad, product):
     secret = product.register("d1")["secret"]
     campaign = product.campaign(product.upload())
