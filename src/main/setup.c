@@ -105,8 +105,9 @@ int setup_admin_token(struct otad *o, struct err *e)
     token_hash(o->http_env.token_key, text, new.hash);
     rc = store_write(o->store, insert_token, &new, e);
     if (rc == 0) {
-        strcat(text, "\n");
-        rc = file_replace(path, text, strlen(text), 0600, e);
+        size_t n = strlen(text);
+        text[n++] = '\n';
+        rc = file_replace(path, text, n, 0600, e);
     }
     return rc;
 }

@@ -187,33 +187,31 @@ static int set_percent(struct rollout *r, struct db *w, const struct execution *
     return stmt_run(s, NULL, e);
 }
 
-/* The device's own "succeeded", where its product takes it for the proof (invariant 3). */
+/* The device's own "succeeded", where its product takes it for the proof (invariant 3): of the module it was
+ * offered. */
 static int own_word(struct db *w, const struct party *p, struct execution *x, int64_t now_ms, struct err *e)
 {
-    int rc = 1;
-    while (rc > 0 && execution_is_active(x->state) && x->state != EXECUTION_TESTING) {
-        char module[MODULE_SIZE] = "", version[VERSION_SIZE] = "";
-        int ord = 0;
-        bool changed;
-        struct stmt *s = db_stmt(w, Q_EXECUTION_NEXT_MODULE);
-        bind_int(s, ":id", x->id);
-        if ((rc = stmt_step(s, e)) > 0) {
-            ord = (int)col_int(s, 0);
-            col_text(s, 1, module, sizeof module);
-            col_text(s, 3, version, sizeof version);
-        }
-        stmt_end(s);
-        if (rc > 0 &&
-            (rc = device_version_set(w, p->device_id, module, version, true, now_ms, &changed, e)) == 0)
-            rc = execution_module_done(w, x, ord, now_ms, e) < 0 ? -(int)e->code : 1;
+    char module[MODULE_SIZE], version[VERSION_SIZE];
+    bool changed;
+    struct stmt *s = db_stmt(w, Q_EXECUTION_NEXT_MODULE);
+    bind_int(s, ":id", x->id);
+    int rc = stmt_step(s, e), ord = 0;
+    if (rc > 0) {
+        ord = (int)col_int(s, 0);
+        col_text(s, 1, module, sizeof module);
+        col_text(s, 3, version, sizeof version);
     }
-    return rc < 0 ? rc : 0;
+    stmt_end(s);
+    if (rc <= 0) /* in testing nothing is left to be done */
+        return rc;
+    rc = device_version_set(w, p->device_id, module, version, true, now_ms, &changed, e);
+    return rc < 0 ? rc : execution_module_done(w, x, ord, now_ms, e);
 }
 
 static int on_progress(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
                        int64_t now_ms, struct err *e)
 {
-    struct execution x;
+    struct execution x = {0};
     int rc = reported_execution(w, p, ev->execution_id, &x, e);
     if (rc == 0)
         ignored(r); /* invariants 1 and 4 */
@@ -244,7 +242,7 @@ static int on_progress(struct rollout *r, struct db *w, const struct party *p, c
 static int on_error(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
                     int64_t now_ms, struct err *e)
 {
-    struct execution x;
+    struct execution x = {0};
     int rc = reported_execution(w, p, ev->execution_id, &x, e);
     if (rc == 0)
         ignored(r);

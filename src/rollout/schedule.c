@@ -96,7 +96,7 @@ static int prepare_step(struct rollout *r, struct db *w, int64_t campaign_id, in
     struct campaign c;
     struct campaign_module modules[CAMPAIGN_FIRMWARE_MAX];
     int64_t ids[PREPARE_DEVICES];
-    size_t module_count, n = 0;
+    size_t module_count = 0, n = 0;
     int rc = campaign_get(w, campaign_id, &c, e);
     if (rc == 0)
         rc = load_modules(w, campaign_id, modules, &module_count, e);
