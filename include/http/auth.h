@@ -25,9 +25,9 @@ bool auth_basic(const char *header, struct basic *out);
  * devices takes every operator too. Pure. */
 bool auth_allows(enum role have, enum role need);
 
-/* Fills r->caller from the Authorization header as r->route demands. ERR_UNAUTHORIZED, ERR_FORBIDDEN. A route
- * of ROLE_NONE asks nothing; one of ROUTE_FILE accepts a caller without a header and leaves the judgement to
- * its handler. */
-int auth_check(struct request *r, struct db *db, struct err *e);
+/* Fills r->caller from the Authorization header (NULL: none) as r->route demands. ERR_UNAUTHORIZED,
+ * ERR_FORBIDDEN. A route of ROLE_NONE asks nothing; one of ROUTE_FILE accepts a caller without a header and
+ * leaves the judgement to its handler. A caller that is admin already stays so. */
+int auth_check(struct request *r, const char *header, struct db *db, struct err *e);
 
 #endif

@@ -96,20 +96,20 @@ static bool secret_is(const struct seal *seal, const char *purpose, const char *
     struct err ignored;
     if (len < SEAL_OVERHEAD || seal_open(seal, purpose, owner, sealed, len, text, sizeof text, &ignored) != 0)
         return false;
-    bool same = same_secret(text, strlen(text), given, strlen(given));
+    bool same = *text && same_secret(text, strlen(text), given, strlen(given));
     explicit_bzero(text, sizeof text);
     return same;
 }
 
-/* A device with a secret of its own must know that one; the product's enrolment secret, which many know, is
- * for devices that have none. */
+/* Its own secret, or where the product is open for enrolment the product's: the rule of the broker's plugin.
+ */
 static bool device_proven(const struct seal *seal, const struct product *p, const struct device *d,
-                          bool known, const struct basic *b)
+                          const struct basic *b)
 {
     char owner[PRODUCT_SIZE + DEVICE_SIZE]; /* the slash takes the place of one end */
     snprintf(owner, sizeof owner, "%s/%s", b->product, b->device);
-    if (known && d->secret_len > 0)
-        return secret_is(seal, "device", owner, d->secret, d->secret_len, b->secret);
+    if (secret_is(seal, "device", owner, d->secret, d->secret_len, b->secret))
+        return true;
     return p->enrolment_open &&
            secret_is(seal, "enrolment", p->key, p->enrolment_secret, p->enrolment_secret_len, b->secret);
 }
@@ -125,7 +125,7 @@ static int check_device(struct request *r, struct db *db, const struct basic *b,
     if (rc && rc != -ERR_NOT_FOUND)
         return rc;
     bool known = rc == 0;
-    if (!device_proven(r->env->seal, &product, &device, known, b))
+    if (!device_proven(r->env->seal, &product, &device, b))
         return refuse(r, e);
     if (!product.enabled || (known && !device.enabled))
         return err_set(e, ERR_FORBIDDEN, "this device is switched off");
@@ -148,13 +148,12 @@ static int check_header(struct request *r, struct db *db, const char *header, st
     return rc;
 }
 
-int auth_check(struct request *r, struct db *db, struct err *e)
+int auth_check(struct request *r, const char *header, struct db *db, struct err *e)
 {
     const struct route *route = r->route;
     if (r->caller.role == ROLE_ADMIN ||
         (route->role == ROLE_NONE && !(route->flags & (ROUTE_FILE | ROUTE_DEVICE))))
         return 0;
-    const char *header = request_header(r, "Authorization");
     if (!header)
         return route->flags & ROUTE_FILE ? 0 : refuse(r, e);
     int rc = check_header(r, db, header, e);

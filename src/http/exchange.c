@@ -116,7 +116,7 @@ static int check_caller(struct exchange *x)
     struct db *db;
     int rc = store_reader(x->set->env->store, &db, &x->err);
     if (rc == 0)
-        rc = auth_check(r, db, &x->err);
+        rc = auth_check(r, request_header(r, "Authorization"), db, &x->err);
     if (rc == 0)
         rc = check_size(x);
     if (rc == 0 && (r->route->flags & ROUTE_UPLOAD))
