@@ -72,6 +72,13 @@ static void unpark(struct exchange *x)
     pthread_mutex_unlock(&set->lock);
 }
 
+/* What was written to x while it was parked was written before unpark took the lock. */
+void exchange_returned(struct exchange *x)
+{
+    pthread_mutex_lock(&x->set->lock);
+    pthread_mutex_unlock(&x->set->lock);
+}
+
 static void settle_task(struct task *task)
 {
     struct exchange *x = (struct exchange *)((char *)task - offsetof(struct exchange, task));

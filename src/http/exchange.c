@@ -241,6 +241,8 @@ enum MHD_Result exchange_step(struct exchange *x, const char *method, const char
     }
     if (x->cut)
         return MHD_NO;
+    if (x->phase == PHASE_PARKED)
+        exchange_returned(x);
     if (x->phase == PHASE_BODY) {
         x->rc = x->rc ? x->rc : parse_body(x);
         if (x->rc == 0 && !exchange_dispatch(x))

@@ -70,6 +70,8 @@ void exchange_end(struct exchange *x);
 /* http/dispatch.c: runs the handler where it belongs. True: the reply is ready; false: the exchange is
  * parked. */
 bool exchange_dispatch(struct exchange *x);
+/* A parked exchange is back on its connection's thread. */
+void exchange_returned(struct exchange *x);
 
 /* http/reply.c */
 enum MHD_Result reply_queue(struct exchange *x);

@@ -45,7 +45,7 @@ struct http {
 /* ---- libmicrohttpd's callbacks */
 
 /* Most of what it says is of clients that went away: one line now and then is enough to see it. */
-static void on_log(void *arg, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void on_log(void *arg, const char *format, va_list args)
 {
     struct http *h = arg;
     char text[300];
