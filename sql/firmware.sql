@@ -40,6 +40,10 @@ ORDER BY f.id LIMIT :cap
 -- name: firmware_in_use
 SELECT campaign_id FROM campaign_firmware WHERE firmware_id = :id LIMIT 1
 
+-- name: firmware_live_campaign
+SELECT c.id FROM campaign_firmware k JOIN campaign c ON c.id = k.campaign_id
+WHERE k.firmware_id = :id AND c.state NOT IN ('completed', 'cancelled') LIMIT 1
+
 -- name: firmware_delete
 DELETE FROM firmware WHERE id = :id
 

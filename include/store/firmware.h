@@ -40,6 +40,8 @@ int firmware_list(struct db *db, const char *product, int64_t after_id, struct f
                   struct err *e);
 /* ERR_CONFLICT while any campaign names it. *last: no other row has these bytes. */
 int firmware_delete(struct db *w, int64_t id, bool *last, struct err *e);
+/* A campaign that names it and is not over: 1 and its id, 0 none. */
+int firmware_live_campaign(struct db *db, int64_t id, int64_t *campaign_id, struct err *e);
 int firmware_known(struct db *db, const char *sha256, bool *known, struct err *e);
 
 #endif

@@ -184,6 +184,18 @@ int firmware_delete(struct db *w, int64_t id, bool *last, struct err *e)
     return rc;
 }
 
+int firmware_live_campaign(struct db *db, int64_t id, int64_t *campaign_id, struct err *e)
+{
+    STMT_AUTO struct stmt *s = db_stmt(db, Q_FIRMWARE_LIVE_CAMPAIGN);
+    int rc;
+
+    bind_int(s, ":id", id);
+    rc = stmt_step(s, e);
+    if (rc > 0)
+        *campaign_id = col_int(s, 0);
+    return rc;
+}
+
 int firmware_known(struct db *db, const char *sha256, bool *known, struct err *e)
 {
     STMT_AUTO struct stmt *s = db_stmt(db, Q_FIRMWARE_KNOWN);

@@ -1,0 +1,40 @@
+/* api.h: what the api_*.c files share: reading bodies, secrets, tags and pages in one way. */
+#ifndef OTAD_HTTP_API_H
+#define OTAD_HTTP_API_H
+
+#include "base/seal.h"
+#include "http/request.h"
+#include "rollout/campaign.h"
+#include "store/device.h"
+#include "store/product.h"
+
+/* Of the request's JSON body, which must be there; strict. */
+int api_read(const struct request *r, const struct json_field fields[], size_t n, struct err *e);
+
+/* After a change that may give the tick something to do. */
+void api_wake(const struct request *r);
+
+/* n rows of size bytes, zeroed; the caller frees. Never NULL. */
+void *api_rows(size_t n, size_t size);
+
+/* ---- secrets: 8 to 128 bytes of text without a colon, which divides name and secret in HTTP's Basic */
+#define API_SECRET_BYTES_MIN 8
+void api_secret_make(char secret[SECRET_SIZE]);
+int api_secret_check(const char *field, const char *secret, struct err *e);
+/* Seals for the store: out is SEALED_SIZE bytes. */
+int api_secret_seal(const struct request *r, const char *purpose, const char *owner, const char *secret,
+                    unsigned char out[SEALED_SIZE], size_t *len, struct err *e);
+/* The same for a device: d->product, d->name and d->secret. */
+int api_device_seal(const struct request *r, struct device *d, const char *secret, struct err *e);
+
+/* {"site": "A"}: names as keys, text or nothing as values. ERR_INVALID names the key under field. */
+int api_tags_read(const json_t *object, const char *field, struct device_tag out[TAGS_MAX], size_t *n,
+                  struct err *e);
+int api_tag_check(const char *key, const char *value, const char *field, struct err *e);
+
+/* A key that must be a product's; ERR_INVALID names the field "product". */
+int api_product(struct db *db, const char *key, struct product *out, struct err *e);
+
+json_t *api_execution_json(const struct execution_view *x);
+
+#endif

@@ -1,0 +1,305 @@
+#include "api.h"
+
+#include "base/log.h"
+#include "http/route.h"
+#include "http/upload.h"
+#include "store/firmware.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *image_json(const struct firmware *f)
+{
+    if (!*f->image)
+        return json_null();
+    json_t *j = json_object();
+    json_put_text(j, "kind", f->image);
+    json_put_text(j, "version", f->image_version);
+    json_put_text(j, "project", f->image_project);
+    json_put_text(j, "chip", f->image_chip);
+    return j;
+}
+
+static json_t *firmware_json(const struct firmware *f)
+{
+    char url[16 + SHA256_TEXT_SIZE];
+    json_t *j = json_object();
+    snprintf(url, sizeof url, "/firmware/%s", f->digests.sha256);
+    json_put_int(j, "id", f->id);
+    json_put_text(j, "product", f->product);
+    json_put_text(j, "module", f->module);
+    json_put_text(j, "version", f->version);
+    json_put_text(j, "delta_from", *f->delta_from ? f->delta_from : NULL);
+    json_put_text(j, "filename", f->filename);
+    json_put_int(j, "size", (int64_t)f->size);
+    json_put_text(j, "sha256", f->digests.sha256);
+    json_put_text(j, "sha1", f->digests.sha1);
+    json_put_text(j, "md5", f->digests.md5);
+    json_put_text(j, "signature", f->signature);
+    json_put_text(j, "url", url);
+    json_put(j, "image", image_json(f));
+    json_put_moment(j, "created_at", f->created_at_ms);
+    return j;
+}
+
+/* ---- PUT: what the query says, what the image says, what the product allows */
+
+static int take_text(const struct request *r, const char *name, char *out, size_t size, struct err *e)
+{
+    const char *text = request_query(r, name);
+    if (text && !str_is_text(text, size))
+        return err_field(e, ERR_INVALID, name, "%s must be 1 to %zu bytes of text", name, size - 1);
+    str_copy(out, size, text);
+    return 0;
+}
+
+/* What becomes part of a topic, a path or a file name. */
+static int take_name(const struct request *r, const char *name, char *out, size_t size, struct err *e)
+{
+    const char *text = request_query(r, name);
+    if (text && !str_is_name(text, size))
+        return err_field(e, ERR_INVALID, name, "%s must be 1 to %zu of A-Z a-z 0-9 _ . : @ -", name,
+                         size - 1);
+    if (text)
+        str_copy(out, size, text);
+    return 0;
+}
+
+static int read_query(const struct request *r, struct firmware *f, struct err *e)
+{
+    static const char *const names[] = {"product", "module", "version", "filename", "delta_from", NULL};
+    int rc = request_query_only(r, names, e);
+    str_copy(f->module, sizeof f->module, "default");
+    if (rc == 0)
+        rc = take_name(r, "module", f->module, sizeof f->module, e);
+    if (rc == 0)
+        rc = take_text(r, "version", f->version, sizeof f->version, e);
+    if (rc == 0)
+        rc = take_name(r, "filename", f->filename, sizeof f->filename, e);
+    return rc ? rc : take_text(r, "delta_from", f->delta_from, sizeof f->delta_from, e);
+}
+
+static void take_image(const struct upload_result *up, struct firmware *f)
+{
+    f->size = up->size;
+    f->digests = up->digests;
+    str_copy(f->signature, sizeof f->signature, up->signature);
+    if (up->image.kind == IMAGE_OPAQUE)
+        return;
+    str_copy(f->image, sizeof f->image, image_kind_name(up->image.kind));
+    str_copy(f->image_version, sizeof f->image_version, up->image.version);
+    str_copy(f->image_project, sizeof f->image_project, up->image.project);
+    str_copy(f->image_chip, sizeof f->image_chip, up->image.chip);
+}
+
+/* A stated version wins; a placeholder of a build system tells nothing. */
+static int settle_version(const struct product *p, bool placeholder, struct firmware *f, struct err *e)
+{
+    bool told = *f->image_version && !placeholder;
+    if (!*f->version && !told)
+        return err_field(e, ERR_INVALID, "version",
+                         "the file tells no version of its own: state one with ?version=");
+    if (!*f->version)
+        str_copy(f->version, sizeof f->version, f->image_version);
+    if (p->strict_version && told && strcmp(f->version, f->image_version) != 0)
+        return err_field(e, ERR_INVALID, "version",
+                         "version %s was stated, the image says %s, and product %s is strict_version",
+                         f->version, f->image_version, p->key);
+    return 0;
+}
+
+/* The main firmware of a product with a chip is an image for that chip; other modules may be anything but an
+ * image for another one, and a delta is no image yet. */
+static int check_allowed(const struct product *p, const struct firmware *f, struct err *e)
+{
+    bool needs_image = strcmp(f->module, "default") == 0 && !*f->delta_from;
+    if (p->max_image_bytes && f->size > (uint64_t)p->max_image_bytes)
+        return err_field(e, ERR_INVALID, "size", "the file has %llu bytes, product %s allows %lld",
+                         (unsigned long long)f->size, p->key, (long long)p->max_image_bytes);
+    if (*p->chip && !*f->image_chip && needs_image)
+        return err_field(e, ERR_INVALID, "chip", "the file is no image, product %s takes images for %s",
+                         p->key, p->chip);
+    if (*p->chip && *f->image_chip && strcmp(p->chip, f->image_chip) != 0)
+        return err_field(e, ERR_INVALID, "chip", "the image is for %s, product %s takes images for %s",
+                         f->image_chip, p->key, p->chip);
+    return 0;
+}
+
+/* product-module-version.bin, with _ for what a file name should not hold. */
+static void make_filename(struct firmware *f)
+{
+    char text[PRODUCT_SIZE + MODULE_SIZE + VERSION_SIZE + 8];
+    snprintf(text, sizeof text, "%s-%s-%s", f->product, f->module, f->version);
+    snprintf(f->filename, sizeof f->filename, "%.*s.bin", FILENAME_SIZE - 5, text);
+    for (char *p = f->filename; *p; p++)
+        if (!str_is_name((char[]){'x', *p, '\0'}, 3))
+            *p = '_';
+}
+
+int api_firmware_put(struct request *r, struct db *db, struct err *e)
+{
+    const struct upload_result *up = upload_result(r->upload);
+    const char *key = request_query(r, "product");
+    struct firmware f = {.created_at_ms = r->now_ms};
+    struct product p;
+    bool existed;
+    int rc = read_query(r, &f, e);
+    if (rc == 0)
+        rc = api_product(db, key ? key : "", &p, e);
+    if (rc)
+        return rc;
+    f.product_id = p.id;
+    str_copy(f.product, sizeof f.product, p.key);
+    take_image(up, &f);
+    rc = settle_version(&p, up->image.placeholder, &f, e);
+    if (rc == 0)
+        rc = check_allowed(&p, &f, e);
+    if (rc)
+        return rc;
+    if (!*f.filename)
+        make_filename(&f);
+    rc = firmware_insert(db, &f, &existed, e);
+    if (rc)
+        return rc;
+    if (existed)
+        reply_json(r, firmware_json(&f));
+    else
+        reply_created(r, firmware_json(&f), "/api/v1/firmware/%lld", (long long)f.id);
+    return 0;
+}
+
+/* ---- looking */
+
+int api_firmware_list(struct request *r, struct db *db, struct err *e)
+{
+    static const char *const names[] = {"limit", "after", "product", NULL};
+    struct page page;
+    size_t n = 0;
+    int rc = request_query_only(r, names, e);
+    if (rc == 0)
+        rc = page_read(r, &page, e);
+    if (rc)
+        return rc;
+    size_t cap = (size_t)page.limit;
+    struct firmware *rows = api_rows(cap + 1, sizeof *rows);
+    rc = firmware_list(db, request_query(r, "product"), page.after, rows, cap + 1, &n, e);
+    if (rc == 0) {
+        json_t *items = json_array();
+        for (size_t i = 0; i < n && i < cap; i++)
+            json_array_append_new(items, firmware_json(&rows[i]));
+        page_reply(r, items, n > cap ? rows[cap - 1].id : 0);
+    }
+    free(rows);
+    return rc;
+}
+
+int api_firmware_get(struct request *r, struct db *db, struct err *e)
+{
+    struct firmware f;
+    int64_t id;
+    int rc = request_id(r, 0, &id, e);
+    if (rc == 0)
+        rc = firmware_get(db, id, &f, e);
+    if (rc == 0)
+        reply_json(r, firmware_json(&f));
+    return rc;
+}
+
+/* ---- DELETE: the row now, the bytes when nobody can want them any more */
+
+/* Bytes of which the last row is deleted. They are removed by a job of a later transaction than the one that
+ * deleted the row: then the deletion is certain, and an upload of the same bytes runs either before, and its
+ * row is seen, or after, and finds the bytes missing. */
+struct waste {
+    struct job job;
+    struct store *store;
+    struct blobs *blobs;
+    char sha256[SHA256_TEXT_SIZE];
+};
+
+static int waste_remove(struct db *w, void *arg, struct err *e)
+{
+    struct waste *waste = arg;
+    bool known = true;
+    int rc = firmware_known(w, waste->sha256, &known, e);
+    return rc || known ? rc : blob_remove(waste->blobs, waste->sha256, e);
+}
+
+static int waste_wait(struct db *w, void *arg, struct err *e)
+{
+    (void)w;
+    (void)arg;
+    (void)e;
+    return 0;
+}
+
+static void waste_done(struct job *job)
+{
+    if (job->rc)
+        log_warn("the bytes of deleted firmware stay until the next start: %s", job->err.text);
+    free(job->arg);
+}
+
+static void waste_committed(struct job *job)
+{
+    struct waste *waste = job->arg;
+    waste->job = (struct job){.run = waste_remove, .done = waste_done, .arg = waste};
+    store_submit(waste->store, &waste->job);
+}
+
+static void waste_later(const struct request *r, const char *sha256)
+{
+    struct waste *waste = api_rows(1, sizeof *waste);
+    waste->store = r->env->store;
+    waste->blobs = r->env->blobs;
+    str_copy(waste->sha256, sizeof waste->sha256, sha256);
+    waste->job = (struct job){.run = waste_wait, .done = waste_committed, .arg = waste};
+    store_submit(waste->store, &waste->job);
+}
+
+/* The campaigns of this firmware that are not over. */
+static int cancel_campaigns(const struct request *r, struct db *db, int64_t id, struct err *e)
+{
+    int64_t campaign;
+    int rc;
+    while ((rc = firmware_live_campaign(db, id, &campaign, e)) > 0) {
+        rc = campaign_act(r->env->rollout, db, campaign, CAMPAIGN_CANCEL_FORCE, r->caller.name, r->now_ms, e);
+        if (rc)
+            return rc;
+    }
+    return rc;
+}
+
+/* With ?force=1 its campaigns are cancelled. What a campaign named stays listed, since executions tell of it.
+ */
+int api_firmware_delete(struct request *r, struct db *db, struct err *e)
+{
+    static const char *const names[] = {"force", NULL};
+    struct firmware f;
+    int64_t id, force;
+    bool last;
+    int rc = request_query_only(r, names, e);
+    if (rc == 0)
+        rc = request_query_int(r, "force", 0, 1, 0, &force, e);
+    if (rc == 0)
+        rc = request_id(r, 0, &id, e);
+    if (rc == 0)
+        rc = firmware_get(db, id, &f, e);
+    if (rc == 0 && force)
+        rc = cancel_campaigns(r, db, id, e);
+    if (rc)
+        return rc;
+    rc = firmware_delete(db, id, &last, e);
+    if (rc == -ERR_CONFLICT && force) {
+        reply_json(r, firmware_json(&f));
+        api_wake(r);
+        return 0;
+    }
+    if (rc)
+        return rc;
+    if (last)
+        waste_later(r, f.digests.sha256);
+    reply_nothing(r);
+    return 0;
+}

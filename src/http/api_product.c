@@ -1,0 +1,221 @@
+#include "api.h"
+
+#include "http/route.h"
+#include "image/image.h"
+#include "protocol/protocol.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *product_json(const struct product *p)
+{
+    json_t *j = json_object();
+    json_put_int(j, "id", p->id);
+    json_put_text(j, "key", p->key);
+    json_put_text(j, "name", p->name);
+    json_put_text(j, "protocol", p->protocol);
+    json_put_text(j, "enrolment", p->enrolment_open ? "open" : "closed");
+    json_put_bool(j, "public", p->public);
+    json_put_bool(j, "enabled", p->enabled);
+    json_put_bool(j, "strict_version", p->strict_version);
+    json_put_text(j, "version_scheme", version_scheme_name(p->version_scheme));
+    json_put_text(j, "chip", p->chip);
+    json_put_int(j, "max_image_bytes", p->max_image_bytes);
+    json_put_text(j, "success", p->success_by_report ? "report" : "version");
+    json_put_moment(j, "created_at", p->created_at_ms);
+    return j;
+}
+
+/* ---- reading a body */
+
+/* Fields that are one of a few words, as they came; "" when they did not come. */
+struct words {
+    char protocol[65], enrolment[65], version_scheme[65], success[65];
+};
+
+static int read_choice(const char *field, const char *word, const char *yes, const char *no, bool *out,
+                       struct err *e)
+{
+    bool is_yes = strcmp(word, yes) == 0;
+    if (!*word)
+        return 0;
+    if (!is_yes && strcmp(word, no) != 0)
+        return err_field(e, ERR_INVALID, field, "%s must be \"%s\" or \"%s\"", field, yes, no);
+    *out = is_yes;
+    return 0;
+}
+
+static int read_scheme(const char *word, enum version_scheme *out, struct err *e)
+{
+    int scheme = version_scheme_parse(word);
+    if (!*word)
+        return 0;
+    if (scheme < 0)
+        return err_field(e, ERR_INVALID, "version_scheme",
+                         "version_scheme must be \"dotted\", \"semver\", \"date\" or \"integer\"");
+    *out = (enum version_scheme)scheme;
+    return 0;
+}
+
+static int read_protocol(const char *word, struct product *p, struct err *e)
+{
+    if (!*word)
+        return 0;
+    if (!protocol_by_name(word) || !str_copy(p->protocol, sizeof p->protocol, word))
+        return err_field(e, ERR_INVALID, "protocol", "protocol \"%.64s\" is not known here", word);
+    return 0;
+}
+
+static int apply_words(const struct words *w, struct product *p, struct err *e)
+{
+    int rc = read_protocol(w->protocol, p, e);
+    if (rc == 0)
+        rc = read_choice("enrolment", w->enrolment, "open", "closed", &p->enrolment_open, e);
+    if (rc == 0)
+        rc = read_choice("success", w->success, "report", "version", &p->success_by_report, e);
+    if (rc == 0)
+        rc = read_scheme(w->version_scheme, &p->version_scheme, e);
+    if (rc == 0 && *p->chip && !image_chip_known(p->chip))
+        rc = err_field(e, ERR_INVALID, "chip", "chip \"%s\" is not known", p->chip);
+    return rc;
+}
+
+/* secret stays "" when none was given. The key is read where a product is made, and refused elsewhere. */
+static int read_product(const struct request *r, bool making, struct product *p, char secret[SECRET_SIZE],
+                        struct err *e)
+{
+    struct words w = {0};
+    const struct json_field fields[] = {
+        {.key = "name", .kind = JSON_KIND_TEXT, .out = p->name, .size = sizeof p->name},
+        {.key = "protocol",
+         .kind = JSON_KIND_TEXT,
+         .out = w.protocol,
+         .size = sizeof w.protocol,
+         .required = making},
+        {.key = "enrolment", .kind = JSON_KIND_TEXT, .out = w.enrolment, .size = sizeof w.enrolment},
+        {.key = "enrolment_secret", .kind = JSON_KIND_TEXT, .out = secret, .size = SECRET_SIZE},
+        {.key = "public", .kind = JSON_KIND_BOOL, .out = &p->public},
+        {.key = "enabled", .kind = JSON_KIND_BOOL, .out = &p->enabled},
+        {.key = "strict_version", .kind = JSON_KIND_BOOL, .out = &p->strict_version},
+        {.key = "version_scheme",
+         .kind = JSON_KIND_TEXT,
+         .out = w.version_scheme,
+         .size = sizeof w.version_scheme},
+        {.key = "chip", .kind = JSON_KIND_EMPTY, .out = p->chip, .size = sizeof p->chip},
+        {.key = "max_image_bytes", .kind = JSON_KIND_INT, .out = &p->max_image_bytes, .max = INT64_MAX},
+        {.key = "success", .kind = JSON_KIND_TEXT, .out = w.success, .size = sizeof w.success},
+        {.key = "key", .kind = JSON_KIND_NAME, .out = p->key, .size = sizeof p->key, .required = true},
+    };
+    int rc = api_read(r, fields, ARRAY_SIZE(fields) - !making, e);
+    if (rc == 0)
+        rc = apply_words(&w, p, e);
+    if (rc == 0 && *secret)
+        rc = api_secret_check("enrolment_secret", secret, e);
+    return rc;
+}
+
+/* An open product has a secret: given, made, or kept from before. */
+static int settle_secret(const struct request *r, struct product *p, char secret[SECRET_SIZE], struct err *e)
+{
+    if (!*secret && p->enrolment_open && !p->enrolment_secret_len)
+        api_secret_make(secret);
+    if (!*secret)
+        return 0;
+    return api_secret_seal(r, "enrolment", p->key, secret, p->enrolment_secret, &p->enrolment_secret_len, e);
+}
+
+/* secret is shown in the answer to the request that set it, and never again. */
+static json_t *answer(struct request *r, const struct product *p, char secret[SECRET_SIZE])
+{
+    json_t *j = product_json(p);
+    if (*secret)
+        json_put_text(j, "enrolment_secret", secret);
+    explicit_bzero(secret, SECRET_SIZE);
+    revision_etag(r, p->revision);
+    return j;
+}
+
+/* ---- routes */
+
+int api_product_create(struct request *r, struct db *db, struct err *e)
+{
+    struct product p = {.enabled = true, .created_at_ms = r->now_ms};
+    char secret[SECRET_SIZE] = "";
+    int rc = read_product(r, true, &p, secret, e);
+    if (rc == 0 && !*p.name)
+        str_copy(p.name, sizeof p.name, p.key);
+    if (rc == 0)
+        rc = settle_secret(r, &p, secret, e);
+    if (rc == 0)
+        rc = product_insert(db, &p, e);
+    if (rc == 0)
+        reply_created(r, answer(r, &p, secret), "/api/v1/products/%s", p.key);
+    return rc;
+}
+
+int api_product_list(struct request *r, struct db *db, struct err *e)
+{
+    static const char *const names[] = {"limit", "after", NULL};
+    struct page page;
+    size_t n = 0, cap;
+    int rc = request_query_only(r, names, e);
+    if (rc == 0)
+        rc = page_read(r, &page, e);
+    if (rc)
+        return rc;
+    cap = (size_t)page.limit;
+    struct product *rows = api_rows(cap + 1, sizeof *rows);
+    rc = product_list(db, page.after, rows, cap + 1, &n, e);
+    if (rc == 0) {
+        json_t *items = json_array();
+        for (size_t i = 0; i < n && i < cap; i++)
+            json_array_append_new(items, product_json(&rows[i]));
+        page_reply(r, items, n > cap ? rows[cap - 1].id : 0);
+    }
+    free(rows);
+    return rc;
+}
+
+int api_product_get(struct request *r, struct db *db, struct err *e)
+{
+    struct product p;
+    int rc = product_get(db, r->arg[0], &p, e);
+    if (rc)
+        return rc;
+    revision_etag(r, p.revision);
+    reply_json(r, product_json(&p));
+    return 0;
+}
+
+int api_product_patch(struct request *r, struct db *db, struct err *e)
+{
+    struct product p;
+    char secret[SECRET_SIZE] = "";
+    int rc = product_get(db, r->arg[0], &p, e);
+    if (rc == 0)
+        rc = revision_check(r, p.revision, e);
+    if (rc == 0)
+        rc = read_product(r, false, &p, secret, e);
+    if (rc == 0)
+        rc = settle_secret(r, &p, secret, e);
+    if (rc == 0)
+        rc = product_update(db, &p, e);
+    if (rc)
+        return rc;
+    reply_json(r, answer(r, &p, secret));
+    api_wake(r);
+    return 0;
+}
+
+int api_product_delete(struct request *r, struct db *db, struct err *e)
+{
+    struct product p;
+    int rc = product_get(db, r->arg[0], &p, e);
+    if (rc == 0)
+        rc = revision_check(r, p.revision, e);
+    if (rc == 0)
+        rc = product_delete(db, p.id, e);
+    if (rc == 0)
+        reply_nothing(r);
+    return rc;
+}

@@ -1,0 +1,92 @@
+/* A device about itself, by HTTPS: the same events as by MQTT. */
+#include "api.h"
+
+#include "http/route.h"
+#include "protocol/native.h"
+
+#include <string.h>
+
+/* The route takes operators too, since every token may ask what a device may; but here "itself" must be one.
+ */
+static int device_event(const struct request *r, enum event_kind kind, struct device_event *ev, struct err *e)
+{
+    const char *slash = strchr(r->caller.name, '/');
+    size_t len = slash ? (size_t)(slash - r->caller.name) : 0;
+    if (r->caller.role != ROLE_DEVICE || !slash || len >= sizeof ev->product)
+        return err_set(e, ERR_FORBIDDEN, "this is for devices, about themselves");
+    *ev = (struct device_event){.kind = kind, .percent = -1};
+    memcpy(ev->product, r->caller.name, len);
+    str_copy(ev->device, sizeof ev->device, slash + 1);
+    return 0;
+}
+
+static int read_poll(const struct request *r, struct device_event *ev, struct err *e)
+{
+    const char *module = request_query(r, "module"), *version = request_query(r, "version");
+    int rc = device_event(r, version ? EVENT_INFORM : EVENT_REQUEST, ev, e);
+    if (rc)
+        return rc;
+    if (module && !str_is_name(module, sizeof ev->module))
+        return err_field(e, ERR_INVALID, "module", "module must be 1 to %d of A-Z a-z 0-9 _ . : @ -",
+                         MODULE_SIZE - 1);
+    if (version && !str_is_text(version, sizeof ev->version))
+        return err_field(e, ERR_INVALID, "version", "version must be 1 to %d bytes of text",
+                         VERSION_SIZE - 1);
+    str_copy(ev->module, sizeof ev->module, module ? module : "default");
+    str_copy(ev->version, sizeof ev->version, version);
+    return 0;
+}
+
+static int answer_event(struct request *r, struct db *w, const struct device_event *ev, struct err *e)
+{
+    struct outgoing out;
+    size_t sends = 0;
+    int rc = rollout_event(r->env->rollout, w, ev, r->now_ms, &out, &sends, e);
+    if (rc)
+        return rc;
+    if (sends && !out.nothing)
+        reply_json(r, native_offer_json(&out.offer));
+    else
+        reply_nothing(r);
+    return 0;
+}
+
+/* A device that asks in vain, and most do, writes nothing: that it was heard is kept in memory. */
+int api_self_offer(struct request *r, struct db *db, struct err *e)
+{
+    struct device_event ev;
+    bool idle = false;
+    int rc = read_poll(r, &ev, e);
+    if (rc)
+        return rc;
+    if (r->on_writer)
+        return answer_event(r, db, &ev, e);
+    if (r->caller.device_id)
+        rc = rollout_poll_idle(db, r->caller.device_id, ev.module, ev.version, &idle, e);
+    if (rc)
+        return rc;
+    if (!idle)
+        return request_to_writer(r);
+    presence_touch(r->env->rollout->presence, r->caller.device_id, r->now_ms);
+    reply_nothing(r);
+    return 0;
+}
+
+int api_self_report(struct request *r, struct db *db, struct err *e)
+{
+    struct device_event ev;
+    struct outgoing out;
+    size_t sends = 0;
+    int rc = device_event(r, EVENT_PROGRESS, &ev, e);
+    if (rc)
+        return rc;
+    if (!r->body)
+        return err_set(e, ERR_BAD_REQUEST, "the body is empty, a JSON object is expected");
+    rc = native_report_parse(r->body, &ev, e);
+    if (rc == 0)
+        rc = rollout_event(r->env->rollout, db, &ev, r->now_ms, &out, &sends, e);
+    if (rc)
+        return rc;
+    reply_nothing(r);
+    return 0;
+}
