@@ -22,6 +22,8 @@ void presence_clear(struct presence *p);
 void presence_touch(struct presence *p, int64_t device_id, int64_t now_ms);
 
 bool presence_there(const struct presence *p, int64_t device_id, int64_t now_ms);
+/* The broker has told of a session of it. */
+bool presence_connected(const struct presence *p, int64_t device_id);
 /* Milliseconds, rounded to seconds; 0 when not heard since the start. */
 int64_t presence_last_seen(const struct presence *p, int64_t device_id);
 /* Devices with a session. */

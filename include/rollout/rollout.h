@@ -33,6 +33,11 @@ struct rollout {
 int rollout_event(struct rollout *r, struct db *w, const struct device_event *ev, int64_t now_ms,
                   struct outgoing *out, size_t *sends, struct err *e);
 
+/* A PROGRESS event that the server itself saw: so much of the file is with the device's socket. A device that
+ * has a session at the broker tells its progress itself, and better; for it nothing happens. */
+int rollout_download(struct rollout *r, struct db *w, const struct device_event *ev, int64_t now_ms,
+                     struct outgoing *out, size_t *sends, struct err *e);
+
 /* What time brings: prepares campaigns, ends clocks, offers what has become due, completes what is done. At
  * most cap things to send. *again: more is waiting, call again without waiting for the next second. No call
  * holds the store long. */

@@ -308,6 +308,17 @@ int rollout_event(struct rollout *r, struct db *w, const struct device_event *ev
     return rc;
 }
 
+int rollout_download(struct rollout *r, struct db *w, const struct device_event *ev, int64_t now_ms,
+                     struct outgoing *out, size_t *sends, struct err *e)
+{
+    struct party p;
+    *sends = 0;
+    int rc = party_get(w, ev->product, ev->device, &p, e);
+    if (rc == -ERR_NOT_FOUND || (rc == 0 && (!p.device_id || presence_connected(r->presence, p.device_id))))
+        return 0;
+    return rc < 0 ? rc : rollout_event(r, w, ev, now_ms, out, sends, e);
+}
+
 int rollout_poll_idle(struct db *reader, int64_t device_id, const char *module, const char *version,
                       bool *idle, struct err *e)
 {

@@ -116,6 +116,12 @@ bool presence_there(const struct presence *p, int64_t device_id, int64_t now_ms)
     return !atomic_load(&p->reported) && p->timeout_ms && seen_ms && now_ms - seen_ms <= p->timeout_ms;
 }
 
+bool presence_connected(const struct presence *p, int64_t device_id)
+{
+    const struct cell *cell = find(p, device_id);
+    return cell && atomic_load(&cell->sessions);
+}
+
 int64_t presence_last_seen(const struct presence *p, int64_t device_id)
 {
     const struct cell *cell = find(p, device_id);

@@ -991,6 +991,33 @@ static void test_unchanged_reports_write_no_timeline(void **state)
     assert_int_equal(timeline_kind(w, "registered"), 1);
 }
 
+static int deliver_download(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    return rollout_download(&w->rollout, db, arg, w->now_ms, &w->out[0], &w->sent, e);
+}
+
+static void test_downloads_speak_for_who_is_silent(void **state)
+{
+    struct world *w = *state;
+    static const char *const names[] = {"mute", "speaks"};
+    device_there(w, "mute", "1.0");
+    device_there(w, "speaks", "1.0");
+    int64_t id = campaign(w, firmware(w, "1.1"));
+    sessions(w, "mute", 0);
+    for (size_t i = 0; i < 2; i++) {
+        struct device_event ev = event(EVENT_PROGRESS, names[i]);
+        ev.state = EXECUTION_DOWNLOADING;
+        ev.percent = 30;
+        must(w, deliver_download, &ev);
+    }
+    assert_state(w, id, "mute", EXECUTION_DOWNLOADING);
+    assert_int_equal(execution_of(w, id, "mute").percent, 30);
+    assert_state(w, id, "speaks", EXECUTION_OFFERED);
+    struct device_event stranger = event(EVENT_PROGRESS, "nobody");
+    must(w, deliver_download, &stranger);
+    assert_int_equal(w->rollout.refused, 0);
+}
+
 static void test_poll_idle(void **state)
 {
     struct world *w = *state;
@@ -1101,6 +1128,7 @@ int main(void)
         TEST(test_removed_device),
         TEST(test_strangers),
         TEST(test_unchanged_reports_write_no_timeline),
+        TEST(test_downloads_speak_for_who_is_silent),
         TEST(test_poll_idle),
         TEST(test_many_devices_in_steps),
         TEST(test_signed_urls),
