@@ -1,5 +1,6 @@
 #include "progress.h"
 
+#include "base/clock.h"
 #include "rollout/rollout.h"
 
 #include <stdlib.h>
