@@ -277,7 +277,7 @@ int api_firmware_delete(struct request *r, struct db *db, struct err *e)
 {
     static const char *const names[] = {"force", NULL};
     struct firmware f;
-    int64_t id, force;
+    int64_t id, force = 0;
     bool last;
     int rc = request_query_only(r, names, e);
     if (rc == 0)

@@ -183,7 +183,7 @@ static int take_cell(const char *column, const char *text, struct import_row *ou
 static int next_csv(struct import_reader *in, struct import_row *out, struct err *e)
 {
     char *cell[IMPORT_COLUMNS_MAX];
-    size_t n;
+    size_t n = 0;
     int rc;
     skip_blank_lines(in);
     out->line = in->line;

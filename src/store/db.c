@@ -11,8 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define READER_BUSY_MS   5000
-#define WRITER_BUSY_MS   5000
+#define BUSY_MS          5000
 #define TRUNCATE_BUSY_MS 50
 #define AUTOCHECKPOINT   4000 /* pages: 16 MB of WAL between the checkpoints that commits pay for */
 #define SQL_LENGTH_MAX   (64 * 1024)
@@ -87,7 +86,7 @@ static int configure(struct db *db, enum db_mode mode, struct err *e)
     sqlite3_limit(db->handle, SQLITE_LIMIT_SQL_LENGTH, SQL_LENGTH_MAX);
     sqlite3_limit(db->handle, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, LIKE_LENGTH_MAX);
     sqlite3_extended_result_codes(db->handle, 1);
-    sqlite3_busy_timeout(db->handle, mode == DB_READER ? READER_BUSY_MS : WRITER_BUSY_MS);
+    sqlite3_busy_timeout(db->handle, BUSY_MS);
     sqlite3_wal_autocheckpoint(db->handle, mode == DB_READER ? 0 : AUTOCHECKPOINT);
     return db_run(db, mode == DB_READER ? Q_DB_QUERY_ONLY : Q_DB_SYNCHRONOUS, e);
 }
@@ -319,7 +318,7 @@ int db_checkpoint(struct db *db, bool truncate, bool *all, struct err *e)
     sqlite3_busy_timeout(db->handle, TRUNCATE_BUSY_MS);
     rc = sqlite3_wal_checkpoint_v2(
         db->handle, NULL, truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, &in_wal, &moved);
-    sqlite3_busy_timeout(db->handle, WRITER_BUSY_MS);
+    sqlite3_busy_timeout(db->handle, BUSY_MS);
     if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY)
         return db_failed(db, "checkpoint", rc, e);
     *all = rc == SQLITE_OK && in_wal == moved;
