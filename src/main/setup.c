@@ -139,26 +139,32 @@ static bool in_container(void)
     return access("/.dockerenv", F_OK) == 0 || access("/run/.containerenv", F_OK) == 0;
 }
 
-void setup_public_url(struct otad *o)
+static void warn_of_own_address(const char *public_url, const char *host)
 {
-    char host[256], machine[256] = "localhost";
-    bool covers = false;
-    struct err e;
-    gethostname(machine, sizeof machine - 1);
-    if (!*o->settings.public_url) {
-        snprintf(o->settings.public_url, sizeof o->settings.public_url, "https://%.200s:%lld", machine,
-                 (long long)o->settings.https_port);
-        log_warn("public_url is not set: offers will say %s; set it to the URL devices reach this machine by",
-                 o->settings.public_url);
-    }
-    url_host(o->settings.public_url, host);
     struct pki_names own = {0};
     pki_names_of_machine(&own);
     for (size_t i = 0; in_container() && i < own.n; i++)
         if (strcmp(own.name[i], host) == 0 && strcmp(host, "localhost") != 0)
             log_warn("public_url %s is the container's own address: devices outside cannot reach it",
-                     o->settings.public_url);
-    if (strncmp(o->settings.public_url, "https://", 8) == 0 && *o->settings.cert_file &&
+                     public_url);
+}
+
+void setup_public_url(struct otad *o)
+{
+    char host[256], machine[256] = "localhost", *url = o->settings.public_url;
+    bool covers = false;
+    struct err e;
+    if (!*url) {
+        gethostname(machine, sizeof machine - 1);
+        snprintf(url, sizeof o->settings.public_url, "https://%.200s:%lld", machine,
+                 (long long)o->settings.https_port);
+        log_warn("public_url is not set: offers will say %s; set it to the URL devices reach this machine by",
+                 url);
+        return;
+    }
+    url_host(url, host);
+    warn_of_own_address(url, host);
+    if (strncmp(url, "https://", 8) == 0 && *o->settings.cert_file &&
         pki_covers(o->settings.cert_file, host, &covers, &e) == 0 && !covers)
         log_warn("the certificate %s is not valid for %s, the host of public_url: devices will refuse it",
                  o->settings.cert_file, host);
