@@ -85,7 +85,14 @@ static int read_body(const struct request *r, bool making, struct device *d, str
 {
     const json_t *tags = NULL;
     bool has_secret = false;
+    size_t skipped = making ? 0 : 2;
     const struct json_field fields[] = {
+        {.key = "product",
+         .kind = JSON_KIND_NAME,
+         .out = b->product,
+         .size = sizeof b->product,
+         .required = true},
+        {.key = "name", .kind = JSON_KIND_NAME, .out = d->name, .size = sizeof d->name, .required = true},
         {.key = "tags", .kind = JSON_KIND_OBJECT, .out = &tags, .present = &b->has_tags},
         {.key = "secret",
          .kind = JSON_KIND_EMPTY,
@@ -94,14 +101,8 @@ static int read_body(const struct request *r, bool making, struct device *d, str
          .present = &has_secret},
         {.key = "enabled", .kind = JSON_KIND_BOOL, .out = &d->enabled},
         {.key = "paused", .kind = JSON_KIND_BOOL, .out = &d->paused},
-        {.key = "product",
-         .kind = JSON_KIND_NAME,
-         .out = b->product,
-         .size = sizeof b->product,
-         .required = true},
-        {.key = "name", .kind = JSON_KIND_NAME, .out = d->name, .size = sizeof d->name, .required = true},
     };
-    int rc = api_read(r, fields, making ? ARRAY_SIZE(fields) : ARRAY_SIZE(fields) - 2, e);
+    int rc = api_read(r, fields + skipped, ARRAY_SIZE(fields) - skipped, e);
     if (rc == 0 && has_secret)
         rc = api_secret_check("secret", b->secret, e);
     if (rc == 0 && b->has_tags)

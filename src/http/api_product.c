@@ -86,6 +86,7 @@ static int read_product(const struct request *r, bool making, struct product *p,
 {
     struct words w = {0};
     const struct json_field fields[] = {
+        {.key = "key", .kind = JSON_KIND_NAME, .out = p->key, .size = sizeof p->key, .required = true},
         {.key = "name", .kind = JSON_KIND_TEXT, .out = p->name, .size = sizeof p->name},
         {.key = "protocol",
          .kind = JSON_KIND_TEXT,
@@ -104,9 +105,8 @@ static int read_product(const struct request *r, bool making, struct product *p,
         {.key = "chip", .kind = JSON_KIND_EMPTY, .out = p->chip, .size = sizeof p->chip},
         {.key = "max_image_bytes", .kind = JSON_KIND_INT, .out = &p->max_image_bytes, .max = INT64_MAX},
         {.key = "success", .kind = JSON_KIND_TEXT, .out = w.success, .size = sizeof w.success},
-        {.key = "key", .kind = JSON_KIND_NAME, .out = p->key, .size = sizeof p->key, .required = true},
     };
-    int rc = api_read(r, fields, ARRAY_SIZE(fields) - !making, e);
+    int rc = api_read(r, fields + !making, ARRAY_SIZE(fields) - !making, e);
     if (rc == 0)
         rc = apply_words(&w, p, e);
     if (rc == 0 && *secret)
