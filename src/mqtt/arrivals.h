@@ -1,0 +1,41 @@
+/* arrivals.h: what the broker's plugin says of who comes and goes, as events. A device that has logged in is
+ * offered what is due when it subscribes, or 300 ms after its login when it does not (its session may be an
+ * old one, with its subscriptions): not at once, since small devices cannot take a message that is glued to
+ * their CONNACK. The mqtt thread's alone. */
+#ifndef OTAD_MQTT_ARRIVALS_H
+#define OTAD_MQTT_ARRIVALS_H
+
+#include "inbox.h"
+
+#define ARRIVAL_TOPIC    "$otad/v1/presence"
+#define ARRIVAL_DELAY_MS 300
+#define ARRIVALS_MAX     32768 /* more at once are offered at once */
+
+struct arrival {
+    uint64_t who; /* hash; 0: it has become ready, or left */
+    int64_t due_ms;
+    char product[PRODUCT_SIZE];
+    char device[DEVICE_SIZE];
+};
+
+struct arrivals { /* a queue: every delay is the same */
+    struct arrival *ring;
+    size_t cap, first, n;
+};
+
+void arrivals_free(struct arrivals *a);
+
+/* The link is down: nobody is expected. */
+void arrivals_clear(struct arrivals *a);
+
+/* A message of the plugin: {"product":"p","device":"d","sessions":1,"event":"login"}, or "ready", or
+ * "logout". */
+void arrivals_take(struct arrivals *a, struct inbox *in, const void *payload, size_t len, int64_t now_ms);
+
+/* Adds the EVENT_READY of those whose time has come. */
+void arrivals_due(struct arrivals *a, struct inbox *in, int64_t now_ms);
+
+/* When the next one is due, monotonic; -1: none. */
+int64_t arrivals_next_ms(const struct arrivals *a);
+
+#endif

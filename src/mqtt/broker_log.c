@@ -1,0 +1,91 @@
+#include "broker_log.h"
+
+#include "base/log.h"
+#include "base/str.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct broker_log {
+    pthread_t thread;
+    FILE *lines;
+};
+
+static const struct {
+    const char *begins;
+    enum log_level level;
+} levels[] = {
+    {"Warning: Mosquitto should not be run as root", LOG_LEVEL_DEBUG}, /* it runs as who runs otad */
+    {"Warning: Unable to set TCP_NODELAY", LOG_LEVEL_DEBUG},           /* on our Unix socket */
+    {"Error", LOG_LEVEL_ERROR},
+    {"Warning", LOG_LEVEL_WARN},
+};
+
+static void pass_on(const char *line)
+{
+    /* what it says before it has read its settings begins with the seconds since 1970 */
+    size_t digits = strspn(line, "0123456789");
+    if (digits > 0 && strncmp(line + digits, ": ", 2) == 0)
+        line += digits + 2;
+    enum log_level level = LOG_LEVEL_INFO;
+    for (size_t i = 0; i < ARRAY_SIZE(levels); i++)
+        if (strncmp(line, levels[i].begins, strlen(levels[i].begins)) == 0) {
+            level = levels[i].level;
+            break;
+        }
+    log_line(level, "broker: %s", line);
+}
+
+static void *run(void *arg)
+{
+    struct broker_log *log = arg;
+    char *line = NULL;
+    size_t size = 0;
+    ssize_t n;
+    while ((n = getline(&line, &size, log->lines)) > 0) {
+        line[strcspn(line, "\r\n")] = '\0';
+        if (*line)
+            pass_on(line);
+    }
+    free(line);
+    return NULL;
+}
+
+struct broker_log *broker_log_start(int fd)
+{
+    sigset_t all, before;
+    struct broker_log *log = calloc(1, sizeof *log);
+    FILE *lines = fdopen(fd, "r");
+    if (!log || !lines) {
+        if (lines)
+            fclose(lines);
+        else
+            close(fd);
+        free(log);
+        return NULL;
+    }
+    log->lines = lines;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&log->thread, NULL, run, log);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc != 0) {
+        fclose(log->lines);
+        free(log);
+        return NULL;
+    }
+    return log;
+}
+
+void broker_log_join(struct broker_log *log)
+{
+    if (!log)
+        return;
+    pthread_join(log->thread, NULL);
+    fclose(log->lines);
+    free(log);
+}

@@ -1,0 +1,167 @@
+#include "inbox.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "model/board.h"
+#include "protocol/protocol.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CAP_MIN      64
+#define REFUSALS_MAX 8 /* so many in a row and nothing stored: it is not the events */
+
+void inbox_init(struct inbox *in, struct store *store, struct rollout *rollout)
+{
+    memset(in, 0, sizeof *in);
+    in->store = store;
+    in->rollout = rollout;
+}
+
+void inbox_free(struct inbox *in)
+{
+    free(in->events);
+    free(in->replies);
+}
+
+void inbox_clear(struct inbox *in)
+{
+    in->n = in->reply_count = 0;
+}
+
+void inbox_add(struct inbox *in, const struct device_event *ev)
+{
+    if (in->n == in->cap) {
+        in->cap = in->cap ? in->cap * 2 : CAP_MIN;
+        in->events = reallocarray(in->events, in->cap, sizeof *in->events);
+        if (!in->events)
+            abort();
+    }
+    in->events[in->n++] = *ev;
+}
+
+/* ---- nonsense */
+
+/* Of the topic without its last level: that is the device, in every protocol we have. */
+static uint64_t device_of(const char *topic)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    const char *end = strrchr(topic, '/');
+    for (const char *p = topic; *p && p != end; p++)
+        h = (h ^ (unsigned char)*p) * 0x100000001b3u;
+    return h ^ h >> 32;
+}
+
+/* At most one line a minute for each slot: a fleet gone mad fills no disk. */
+static void log_nonsense(struct inbox *in, const char *topic, const struct err *e)
+{
+    int64_t now_ms = clock_mono_ms(), *last_ms = &in->nonsense_at_ms[device_of(topic) % NONSENSE_SLOTS];
+    if (*last_ms && now_ms - *last_ms < NONSENSE_EVERY_MS)
+        return;
+    *last_ms = now_ms;
+    log_warn("a message on %.200s was not understood: %s", topic, e->text);
+}
+
+void inbox_take(struct inbox *in, const char *topic, const void *payload, size_t len)
+{
+    struct device_event ev;
+    struct err e;
+    const struct protocol *protocol = protocol_by_topic(topic);
+    if (!protocol)
+        return;
+    board_count(BOARD_MQTT_REPORTS, 1);
+    if (protocol->parse(topic, payload, len, &ev, &e) < 0) {
+        board_count(BOARD_MQTT_BAD, 1);
+        log_nonsense(in, topic, &e);
+        return;
+    }
+    inbox_add(in, &ev);
+}
+
+/* ---- storing */
+
+/* On the writer's thread: events from .. to. A part that fails is undone, so its replies are too. */
+static int run_part(struct db *w, void *arg, struct err *e)
+{
+    struct inbox *in = arg;
+    size_t before = in->reply_count;
+    int rc = 0;
+    for (size_t i = in->from; i < in->to && rc == 0; i++) {
+        size_t sends = 0;
+        rc = rollout_event(in->rollout, w, &in->events[i], in->now_ms, &in->replies[in->reply_count], &sends,
+                           e);
+        if (rc == 0)
+            in->reply_count += sends;
+    }
+    if (rc < 0)
+        in->reply_count = before;
+    return rc;
+}
+
+static int store_part(struct inbox *in, size_t from, size_t to, struct err *e)
+{
+    size_t before = in->reply_count;
+    in->from = from;
+    in->to = to;
+    int rc = store_write(in->store, run_part, in, e);
+    if (rc < 0)
+        in->reply_count = before; /* the commit may fail after the part went well */
+    return rc;
+}
+
+/* The store's trouble, not an event's. */
+static bool is_store_trouble(const struct inbox *in, int rc)
+{
+    return rc == -ERR_NO_SPACE || rc == -ERR_BUSY || (in->stored == 0 && in->refused >= REFUSALS_MAX);
+}
+
+/* Halves what fails until the event that is to blame is alone. */
+static int store_halves(struct inbox *in, size_t from, size_t to, struct err *e)
+{
+    int rc = store_part(in, from, to, e);
+    if (rc == 0) {
+        in->stored += to - from;
+        return 0;
+    }
+    if (is_store_trouble(in, rc))
+        return rc;
+    if (to - from == 1) {
+        const struct device_event *ev = &in->events[from];
+        if (in->refused++ == 0)
+            snprintf(in->refusal, sizeof in->refusal, "%s/%s: %s", ev->product, ev->device, e->text);
+        return 0;
+    }
+    size_t middle = from + (to - from) / 2;
+    rc = store_halves(in, from, middle, e);
+    return rc < 0 ? rc : store_halves(in, middle, to, e);
+}
+
+static void make_room_for_replies(struct inbox *in)
+{
+    if (in->reply_cap >= in->n)
+        return;
+    free(in->replies);
+    in->reply_cap = in->cap;
+    in->replies = calloc(in->reply_cap, sizeof *in->replies);
+    if (!in->replies)
+        abort();
+}
+
+int inbox_commit(struct inbox *in, struct err *e)
+{
+    in->reply_count = in->stored = in->refused = 0;
+    if (in->n == 0)
+        return 0;
+    make_room_for_replies(in);
+    in->now_ms = clock_wall_ms();
+    int rc = store_halves(in, 0, in->n, e);
+    in->n = 0;
+    if (rc == 0 && in->stored == 0)
+        rc = -(int)e->code;
+    if (rc < 0)
+        in->reply_count = 0;
+    else if (in->refused > 0)
+        log_error("%zu reports that cannot be stored are dropped, of %s", in->refused, in->refusal);
+    return rc;
+}

@@ -1,0 +1,49 @@
+/* link.h: one connection to the broker at a time, and the loop over it. The mqtt thread's alone;
+ * libmosquitto's own loop is never used: it acknowledges a message before its callback has stored anything,
+ * and ends for good when its socket's number reaches 1024.
+ *
+ * A turn of the loop:   wait -> read a batch -> commit it -> let the acknowledgements out -> send what is due
+ * Acknowledgements are made while reading, and wait in libmosquitto's queue because it takes us for threaded;
+ * nothing is written between reading and the commit. A commit that fails drops the connection with the queue
+ * in it. */
+#ifndef OTAD_MQTT_LINK_H
+#define OTAD_MQTT_LINK_H
+
+#include "arrivals.h"
+#include "mqtt/mqtt.h"
+#include "outbox.h"
+
+#include <mosquitto.h>
+#include <stdatomic.h>
+
+struct mqtt {
+    struct mqtt_env env;
+    pthread_t thread;
+    int wake_fd; /* eventfd: there is something to send, or the end has come */
+    atomic_bool stopping;
+    struct outbox outbox;
+
+    /* ---- the mqtt thread's */
+    struct inbox inbox;
+    struct arrivals arrivals;
+    struct mosquitto *client; /* NULL between connections */
+    bool connected;           /* the broker has accepted us */
+    bool more;                /* the batch ended before the socket was empty */
+    int64_t since_ms;         /* of this attempt */
+    int64_t retry_ms;         /* the next one, monotonic */
+    int64_t misc_ms;          /* keep-alive is looked at then */
+    unsigned failures;        /* in a row */
+    char trouble[400];        /* why the connection must end; "" it need not */
+    char told[400];           /* what was last logged of it */
+};
+
+/* Makes a connection, which link_turn brings up. */
+void link_connect(struct mqtt *m);
+
+/* One turn, at most until end_ms when there is nothing to do. */
+void link_turn(struct mqtt *m, int64_t end_ms);
+
+/* Says goodbye and forgets the connection. */
+void link_close(struct mqtt *m);
+
+#endif
