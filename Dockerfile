@@ -13,7 +13,8 @@ RUN printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         mosquitto libmosquitto1 libmicrohttpd12 libgnutls30 libssl3 libjansson4 libsqlite3-0 libinih1 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --uid 65532 --user-group --home-dir /data --no-create-home --shell /usr/sbin/nologin otad \
+    && groupadd -K GID_MAX=65532 --gid 65532 otad \
+    && useradd -K UID_MAX=65532 --uid 65532 --gid otad --home-dir /data --no-create-home --shell /usr/sbin/nologin otad \
     && install -d -o otad -g otad -m 700 /data
 COPY --from=build /out/ /
 ENV OTAD_DATA_DIR=/data
