@@ -138,6 +138,18 @@ static size_t on_bytes(char *bytes, size_t size, size_t n, void *arg)
 
 /* ---- slots */
 
+/* libcurl reads up to a hundred buffers before it looks at the rate: small ones, so that a burst is a quarter
+ * of a second's bytes. */
+static void limit_rate(CURL *easy, int64_t rate_bytes)
+{
+    int64_t buffer = rate_bytes / 400;
+    if (rate_bytes == 0)
+        return;
+    buffer = buffer < 1024 ? 1024 : buffer > 16384 ? 16384 : buffer;
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)buffer);
+    curl_easy_setopt(easy, CURLOPT_MAX_RECV_SPEED_LARGE, (curl_off_t)rate_bytes);
+}
+
 static void set_up_easy(struct slot *s)
 {
     const struct transfer_settings *settings = &s->home->settings;
@@ -156,7 +168,7 @@ static void set_up_easy(struct slot *s)
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, SILENCE_S);
-    curl_easy_setopt(easy, CURLOPT_MAX_RECV_SPEED_LARGE, (curl_off_t)settings->rate_bytes);
+    limit_rate(easy, settings->rate_bytes);
     if (settings->ca)
         curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca);
 }
