@@ -36,6 +36,8 @@ endif
 export LC_ALL := C.UTF-8
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef -Werror
+# instrumented code hides from gcc what it can prove in the plain build
+WARN += $(if $(INSTRUMENT),$(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized -Wno-format-truncation))
 HARDEN := $(if $(INSTRUMENT),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong
 CPPFLAGS := -D_GNU_SOURCE -DOTAD_VERSION='"$(VERSION)"' -DOTAD_LIBDIR='"$(PREFIX)/lib/otad"' -Iinclude -I$(BUILD)/gen
 BASE_CFLAGS := -std=gnu17 $(OPT) -g $(WARN) $(HARDEN)
