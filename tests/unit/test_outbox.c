@@ -1,0 +1,114 @@
+#include "../../src/mqtt/outbox.c"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static void add(struct outbox *o, int64_t first, size_t n, bool open, size_t want_dropped)
+{
+    struct outgoing *out = calloc(n, sizeof *out);
+    size_t dropped = 99999;
+    for (size_t i = 0; i < n; i++)
+        out[i].offer.id = first + (int64_t)i;
+    assert_int_equal(outbox_add(o, out, n, &dropped), open);
+    assert_int_equal(dropped, want_dropped);
+    free(out);
+}
+
+static void test_closed(void **state)
+{
+    (void)state;
+    struct outbox o;
+    struct outgoing out;
+    outbox_init(&o);
+    assert_int_equal(outbox_room(&o), 0);
+    add(&o, 1, 3, false, 3);
+    assert_false(outbox_take(&o, &out));
+    outbox_open(&o);
+    assert_int_equal(outbox_room(&o), OUTBOX_ROOM);
+    add(&o, 1, 3, true, 0);
+    assert_int_equal(outbox_room(&o), OUTBOX_ROOM - 3);
+    outbox_close(&o);
+    assert_int_equal(outbox_waiting(&o), 0);
+    assert_int_equal(outbox_room(&o), 0);
+    outbox_open(&o);
+    assert_false(outbox_take(&o, &out));
+    outbox_free(&o);
+}
+
+/* Sent in order, however often the ring has grown and wrapped meanwhile. */
+static void test_order(void **state)
+{
+    (void)state;
+    struct outbox o;
+    struct outgoing out;
+    int64_t next = 0, taken = 0;
+    outbox_init(&o);
+    outbox_open(&o);
+    for (size_t round = 1; round < 200; round++) {
+        add(&o, next, round, true, 0);
+        next += (int64_t)round;
+        for (size_t i = 0; i < round - 1; i++) {
+            assert_true(outbox_take(&o, &out));
+            assert_int_equal(out.offer.id, taken);
+            taken++;
+            outbox_sent(&o, -1);
+        }
+    }
+    assert_int_equal(outbox_waiting(&o), next - taken);
+    while (outbox_take(&o, &out)) {
+        assert_int_equal(out.offer.id, taken);
+        taken++;
+    }
+    assert_int_equal(taken, next);
+    outbox_free(&o);
+}
+
+static void test_window(void **state)
+{
+    (void)state;
+    struct outbox o;
+    struct outgoing out;
+    outbox_init(&o);
+    outbox_open(&o);
+    add(&o, 0, OUTBOX_WINDOW + 5, true, 0);
+    for (size_t i = 0; i < OUTBOX_WINDOW; i++)
+        assert_true(outbox_take(&o, &out));
+    assert_false(outbox_take(&o, &out));
+    assert_int_equal(outbox_room(&o), OUTBOX_ROOM - OUTBOX_WINDOW - 5);
+    outbox_sent(&o, -1);
+    assert_true(outbox_take(&o, &out));
+    assert_int_equal(out.offer.id, OUTBOX_WINDOW);
+    assert_false(outbox_take(&o, &out));
+    outbox_sent(&o, -2 * OUTBOX_WINDOW); /* more than there are: never below nothing */
+    assert_int_equal(outbox_waiting(&o), 4);
+    outbox_sent(&o, 7);
+    assert_int_equal(outbox_waiting(&o), 11);
+    outbox_free(&o);
+}
+
+static void test_limit(void **state)
+{
+    (void)state;
+    struct outbox o;
+    outbox_init(&o);
+    outbox_open(&o);
+    add(&o, 0, OUTBOX_MAX - 1, true, 0);
+    add(&o, 0, 3, true, 2);
+    assert_int_equal(outbox_room(&o), 0);
+    assert_int_equal(outbox_waiting(&o), OUTBOX_MAX);
+    outbox_free(&o);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_closed),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_window),
+        cmocka_unit_test(test_limit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
