@@ -41,8 +41,8 @@ struct device_module {
 int device_insert(struct db *w, struct device *d, struct err *e);
 /* secret, enabled, paused; revision as in product_update. */
 int device_update(struct db *w, struct device *d, struct err *e);
-/* Its tags, modules and timeline go with it; its name moves to device_gone. The caller ends its executions first
- * (execution_remove_device). */
+/* Its tags, modules and timeline go with it; its name moves to device_gone. The caller ends its executions
+ * first (execution_remove_device). */
 int device_delete(struct db *w, int64_t id, int64_t now_ms, struct err *e);
 /* ERR_NOT_FOUND names product/name. */
 int device_get(struct db *db, const char *product, const char *name, struct device *out, struct err *e);
@@ -54,21 +54,23 @@ struct device_filter {
     const char *product, *tag_key, *tag_value, *module, *version;
     int64_t seen_before_ms, seen_after_ms;
 };
-int device_list(struct db *db, const struct device_filter *filter, int64_t after_id, struct device out[], size_t cap,
-                size_t *n, struct err *e);
+int device_list(struct db *db, const struct device_filter *filter, int64_t after_id, struct device out[],
+                size_t cap, size_t *n, struct err *e);
 
 /* Replaces all tags. */
 int device_tags_set(struct db *w, int64_t id, const struct device_tag tags[], size_t n, struct err *e);
 int device_tags_get(struct db *db, int64_t id, struct device_tag out[TAGS_MAX], size_t *n, struct err *e);
 
-/* *changed: the version is another than before (the first counts). Writes nothing when the same one is reported by
- * the device again; an assumed one becomes a reported one. A device has MODULES_MAX modules: what it says of one more
- * is not taken, and changes nothing. */
-int device_version_set(struct db *w, int64_t id, const char *module, const char *version, bool assumed, int64_t at_ms,
-                       bool *changed, struct err *e);
+/* *changed: the version is another than before (the first counts). Writes nothing when the same one is
+ * reported by the device again; an assumed one becomes a reported one. A device has MODULES_MAX modules: what
+ * it says of one more is not taken, and changes nothing. */
+int device_version_set(struct db *w, int64_t id, const char *module, const char *version, bool assumed,
+                       int64_t at_ms, bool *changed, struct err *e);
 /* "" when it never reported this module. */
-int device_version_get(struct db *db, int64_t id, const char *module, char version[VERSION_SIZE], struct err *e);
-int device_modules_get(struct db *db, int64_t id, struct device_module out[MODULES_MAX], size_t *n, struct err *e);
+int device_version_get(struct db *db, int64_t id, const char *module, char version[VERSION_SIZE],
+                       struct err *e);
+int device_modules_get(struct db *db, int64_t id, struct device_module out[MODULES_MAX], size_t *n,
+                       struct err *e);
 
 /* ---- timeline: one line for each thing that happened to a device. ids of 0 are null. */
 struct timeline_line {
@@ -77,7 +79,8 @@ struct timeline_line {
     char text[400];
 };
 int timeline_add(struct db *w, int64_t device_id, int64_t at_ms, const char *kind, int64_t campaign_id,
-                 int64_t execution_id, struct err *e, const char *format, ...) __attribute__((format(printf, 8, 9)));
+                 int64_t execution_id, struct err *e, const char *format, ...)
+    __attribute__((format(printf, 8, 9)));
 /* Newest first, beginning before before_id (0: the newest). */
 int timeline_list(struct db *db, int64_t device_id, int64_t before_id, struct timeline_line out[], size_t cap,
                   size_t *n, struct err *e);

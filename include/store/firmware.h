@@ -27,8 +27,8 @@ struct firmware {
     int64_t created_at_ms;
 };
 
-/* Sets f->id. When the same product, module, version and delta_from is stored: with the same sha256 *existed is true and
- * f is the stored row, with another ERR_CONFLICT names both. */
+/* Sets f->id. When the same product, module, version and delta_from is stored: with the same sha256 *existed
+ * is true and f is the stored row, with another ERR_CONFLICT names both. */
 int firmware_insert(struct db *w, struct firmware *f, bool *existed, struct err *e);
 int firmware_get(struct db *db, int64_t id, struct firmware *out, struct err *e);
 /* Any row with these bytes. */
@@ -36,8 +36,8 @@ int firmware_get_sha256(struct db *db, const char *sha256, struct firmware *out,
 /* The newest row with this file name of a product that is public and enabled. */
 int firmware_get_public(struct db *db, const char *filename, struct firmware *out, struct err *e);
 /* product NULL: all. Ordered by id. */
-int firmware_list(struct db *db, const char *product, int64_t after_id, struct firmware out[], size_t cap, size_t *n,
-                  struct err *e);
+int firmware_list(struct db *db, const char *product, int64_t after_id, struct firmware out[], size_t cap,
+                  size_t *n, struct err *e);
 /* ERR_CONFLICT while any campaign names it. *last: no other row has these bytes. */
 int firmware_delete(struct db *w, int64_t id, bool *last, struct err *e);
 /* A campaign that names it and is not over: 1 and its id, 0 none. */

@@ -28,7 +28,8 @@ struct product {
 
 /* Sets p->id. ERR_CONFLICT when the key is taken. */
 int product_insert(struct db *w, struct product *p, struct err *e);
-/* Everything but id, key, created_at; p->revision must be the stored one (else ERR_PRECONDITION) and is raised. */
+/* Everything but id, key, created_at; p->revision must be the stored one (else ERR_PRECONDITION) and is
+ * raised. */
 int product_update(struct db *w, struct product *p, struct err *e);
 /* ERR_CONFLICT while it has devices, firmware or campaigns. */
 int product_delete(struct db *w, int64_t id, struct err *e);

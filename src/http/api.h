@@ -35,6 +35,10 @@ int api_tag_check(const char *key, const char *value, const char *field, struct 
 /* A key that must be a product's; ERR_INVALID names the field "product". */
 int api_product(struct db *db, const char *key, struct product *out, struct err *e);
 
+/* A campaign as the interface shows it, and as the reply of those that change one. */
+int api_campaign_json(struct db *db, const struct campaign *c, json_t **out, struct err *e);
+int api_campaign_reply(struct request *r, struct db *db, int64_t id, struct err *e);
+
 json_t *api_execution_json(const struct execution_view *x);
 
 #endif

@@ -273,7 +273,7 @@ size_t col_blob(struct stmt *s, int column, void *out, size_t size)
     return len;
 }
 
-/* ---- for writer.c and migrate.c */
+/* ---- for the store's other files */
 
 int db_run(struct db *db, enum query q, struct err *e)
 {

@@ -1,8 +1,10 @@
-/* db_private.h: what db.c, writer.c and migrate.c know of each other. SQLite itself stays behind db.c.
+/* db_private.h: what store.c, writer.c, migrate.c and db.c know of each other. SQLite itself stays behind
+ * db.c.
  *
  *   db.c       one connection and its statements
  *   migrate.c  whether a file is a store of ours, whole, and of this schema
- *   writer.c   the store: the writer's thread with its queue, and the readers */
+ *   writer.c   the thread that runs jobs, commits for them and checkpoints
+ *   store.c    all of it together, and each thread's reader */
 #ifndef OTAD_STORE_DB_PRIVATE_H
 #define OTAD_STORE_DB_PRIVATE_H
 

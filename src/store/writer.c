@@ -1,51 +1,36 @@
-#include "store/db.h"
+#include "writer.h"
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/str.h"
 #include "db_private.h"
 #include "model/board.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #define BATCH_JOBS    256 /* jobs that share a commit at most */
 #define BATCH_MS      20 /* and how long they may take together, so that the first does not wait for the last */
 #define QUIET_MS      500 /* without a job: time to move the WAL into the file */
 #define WAL_MAX_BYTES (64LL << 20)
 #define TRUNCATE_MS   1000 /* between attempts, when a reader holds the WAL */
-#define MIGRATION_MAX 64
 
-/* A thread's reader. It ends with its thread, or with the store. */
-struct reader {
-    struct store *store;
-    struct db *db;
-    struct reader *next;
-};
-
-struct store {
-    char path[FILE_PATH_SIZE];
-    char wal_path[FILE_PATH_SIZE];
-    struct db *w; /* the writer's thread alone, from its start to its end */
+struct writer {
+    char wal_path[FILE_PATH_SIZE + 8];
+    struct db *w; /* the thread's alone, from its start to its end */
     pthread_t thread;
-    pthread_key_t reader_key;
 
     pthread_mutex_t lock; /* what follows */
     pthread_cond_t work;
     struct job *first, *last;
     size_t queued;
     bool ending;
-    struct reader *readers;
 
-    /* the writer's thread alone */
+    /* the thread's alone */
     bool unmoved;            /* the WAL holds what the file does not */
     bool well;               /* the last commit worked */
     int64_t truncated_at_ms; /* monotonic */
@@ -53,7 +38,7 @@ struct store {
 
 /* ---- the queue */
 
-void store_submit(struct store *s, struct job *job)
+void writer_submit(struct writer *s, struct job *job)
 {
     job->next = NULL;
     pthread_mutex_lock(&s->lock);
@@ -67,7 +52,7 @@ void store_submit(struct store *s, struct job *job)
     pthread_mutex_unlock(&s->lock);
 }
 
-size_t store_queue_length(struct store *s)
+size_t writer_queued(struct writer *s)
 {
     size_t n;
 
@@ -77,7 +62,7 @@ size_t store_queue_length(struct store *s)
     return n;
 }
 
-static struct job *take(struct store *s)
+static struct job *take(struct writer *s)
 {
     struct job *job;
 
@@ -97,7 +82,7 @@ static struct job *take(struct store *s)
 enum waited { WAITED_WORK, WAITED_QUIET, WAITED_END };
 
 /* Until there is a job, or the store ends with none left, or, while the WAL holds something, all is quiet. */
-static enum waited wait_for_work(struct store *s)
+static enum waited wait_for_work(struct writer *s)
 {
     enum waited found = WAITED_WORK;
     struct timespec until;
@@ -158,7 +143,7 @@ static int run_job(struct db *w, struct job *job, struct err *e)
 }
 
 /* Jobs that arrive meanwhile still join. */
-static int run_jobs(struct store *s, struct batch *b, struct err *e)
+static int run_jobs(struct writer *s, struct batch *b, struct err *e)
 {
     int64_t began_ms = clock_mono_ms();
     struct job *job;
@@ -175,18 +160,21 @@ static int run_jobs(struct store *s, struct batch *b, struct err *e)
     return rc;
 }
 
-static void tell_board(struct store *s, int rc, const struct err *e)
+/* Once when it begins and once when it ends: what fails tends to fail with every batch. */
+static void tell_board(struct writer *s, int rc, const struct err *e)
 {
     if (rc < 0) {
-        log_error("%s", e->text);
+        if (s->well)
+            log_error("%s", e->text);
         board_set(BOARD_STORE, false, "%s", e->text);
     } else if (!s->well) {
-        board_set(BOARD_STORE, true, "%s", s->path);
+        log_info("the store takes changes again");
+        board_set(BOARD_STORE, true, "ok");
     }
     s->well = rc == 0;
 }
 
-static void run_batch(struct store *s)
+static void run_batch(struct writer *s)
 {
     struct batch b = {.end = &b.first};
     struct err e, ignored;
@@ -215,14 +203,14 @@ static void run_batch(struct store *s)
 
 /* ---- the WAL: moved into the file in quiet moments, and cut when readers have let it grow */
 
-static int64_t wal_bytes(const struct store *s)
+static int64_t wal_bytes(const struct writer *s)
 {
     struct stat st;
 
     return stat(s->wal_path, &st) == 0 ? (int64_t)st.st_size : 0;
 }
 
-static void checkpoint(struct store *s, bool truncate)
+static void checkpoint(struct writer *s, bool truncate)
 {
     struct err e;
     bool all = false;
@@ -232,7 +220,7 @@ static void checkpoint(struct store *s, bool truncate)
     s->unmoved = !all;
 }
 
-static void keep_wal_short(struct store *s)
+static void keep_wal_short(struct writer *s)
 {
     int64_t now_ms = clock_mono_ms();
 
@@ -244,7 +232,7 @@ static void keep_wal_short(struct store *s)
 
 static void *writer_main(void *arg)
 {
-    struct store *s = arg;
+    struct writer *s = arg;
 
     for (;;) {
         switch (wait_for_work(s)) {
@@ -262,163 +250,46 @@ static void *writer_main(void *arg)
     }
 }
 
-/* ---- waiting for a job */
+/* ---- starting and ending */
 
-struct waiter {
-    struct job job;
-    pthread_mutex_t lock;
-    pthread_cond_t over;
-    bool done;
-};
-
-static void waiter_done(struct job *job)
-{
-    struct waiter *waiter = (struct waiter *)job; /* its first member */
-
-    pthread_mutex_lock(&waiter->lock);
-    waiter->done = true;
-    pthread_cond_signal(&waiter->over);
-    pthread_mutex_unlock(&waiter->lock);
-}
-
-int store_write(struct store *s, int (*run)(struct db *w, void *arg, struct err *e), void *arg, struct err *e)
-{
-    struct waiter waiter = {.job = {.run = run, .done = waiter_done, .arg = arg},
-                            .lock = PTHREAD_MUTEX_INITIALIZER,
-                            .over = PTHREAD_COND_INITIALIZER};
-
-    assert(!pthread_equal(pthread_self(), s->thread)); /* it would wait for itself */
-    store_submit(s, &waiter.job);
-    pthread_mutex_lock(&waiter.lock);
-    while (!waiter.done)
-        pthread_cond_wait(&waiter.over, &waiter.lock);
-    pthread_mutex_unlock(&waiter.lock);
-    pthread_cond_destroy(&waiter.over);
-    pthread_mutex_destroy(&waiter.lock);
-    if (waiter.job.rc < 0)
-        *e = waiter.job.err;
-    return waiter.job.rc;
-}
-
-/* ---- readers */
-
-static void reader_thread_ended(void *arg)
-{
-    struct reader *r = arg, **link;
-
-    pthread_mutex_lock(&r->store->lock);
-    for (link = &r->store->readers; *link != r; link = &(*link)->next)
-        continue;
-    *link = r->next;
-    pthread_mutex_unlock(&r->store->lock);
-    db_close(r->db);
-    free(r);
-}
-
-int store_reader(struct store *s, struct db **out, struct err *e)
-{
-    struct reader *r = pthread_getspecific(s->reader_key);
-    int rc;
-
-    if (r) {
-        *out = r->db;
-        return 0;
-    }
-    r = calloc(1, sizeof *r);
-    if (!r)
-        return err_set(e, ERR_INTERNAL, "out of memory");
-    rc = db_open(s->path, DB_READER, &r->db, e);
-    if (rc < 0) {
-        free(r);
-        return rc;
-    }
-    r->store = s;
-    pthread_mutex_lock(&s->lock);
-    r->next = s->readers;
-    s->readers = r;
-    pthread_mutex_unlock(&s->lock);
-    pthread_setspecific(s->reader_key, r);
-    *out = r->db;
-    return 0;
-}
-
-/* ---- opening and closing */
-
-static int open_file(struct store *s, const char *path, struct err *e)
-{
-    struct migration list[MIGRATION_MAX];
-    size_t n = db_migrations();
-    int fd, rc;
-
-    assert(n <= MIGRATION_MAX);
-    for (size_t i = 0; i < n; i++)
-        list[i] = db_migration(i);
-    if (!str_copy(s->path, sizeof s->path, path) ||
-        snprintf(s->wal_path, sizeof s->wal_path, "%s-wal", path) >= (int)sizeof s->wal_path)
-        return err_set(e, ERR_INTERNAL, "path of the store is too long");
-    /* SQLite would make it readable for all; its WAL takes over the mode. */
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return err_errno(e, "cannot open the store %s", path);
-    close(fd);
-    rc = db_open(path, DB_WRITER, &s->w, e);
-    return rc < 0 ? rc : migrate(s->w, path, list, n, e);
-}
-
-static int start_writer(struct store *s, struct err *e)
+int writer_start(const char *path, struct db *w, struct writer **out, struct err *e)
 {
     pthread_condattr_t monotonic;
+    struct writer *s = calloc(1, sizeof *s);
 
+    if (!s)
+        return err_set(e, ERR_INTERNAL, "out of memory");
+    s->w = w;
+    s->well = true;
+    snprintf(s->wal_path, sizeof s->wal_path, "%s-wal", path);
     pthread_mutex_init(&s->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&s->work, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    if (pthread_key_create(&s->reader_key, reader_thread_ended) != 0)
-        return err_set(e, ERR_INTERNAL, "no thread key for the store's readers");
-    if (pthread_create(&s->thread, NULL, writer_main, s) == 0)
-        return 0;
-    pthread_key_delete(s->reader_key);
-    return err_set(e, ERR_INTERNAL, "cannot start the store's writer");
-}
-
-int store_open(const char *path, struct store **out, struct err *e)
-{
-    struct store *s = calloc(1, sizeof *s);
-    int rc;
-
-    if (!s)
-        return err_set(e, ERR_INTERNAL, "out of memory");
-    rc = open_file(s, path, e);
-    if (rc == 0)
-        rc = start_writer(s, e);
-    if (rc < 0) {
-        db_close(s->w);
+    if (pthread_create(&s->thread, NULL, writer_main, s) != 0) {
+        pthread_cond_destroy(&s->work);
+        pthread_mutex_destroy(&s->lock);
         free(s);
-        return rc;
+        return err_set(e, ERR_INTERNAL, "cannot start the store's writer");
     }
-    board_set(BOARD_STORE, true, "%s", path);
     *out = s;
     return 0;
 }
 
-void store_close(struct store *s)
+void writer_stop(struct writer *s)
 {
     pthread_mutex_lock(&s->lock);
     s->ending = true;
     pthread_cond_signal(&s->work);
     pthread_mutex_unlock(&s->lock);
     pthread_join(s->thread, NULL);
-    pthread_key_delete(s->reader_key);
-    while (s->readers) {
-        struct reader *r = s->readers;
-
-        s->readers = r->next;
-        db_close(r->db);
-        free(r);
-    }
-    db_close(s->w);
     pthread_cond_destroy(&s->work);
     pthread_mutex_destroy(&s->lock);
     free(s);
+}
+
+bool writer_is_me(const struct writer *s)
+{
+    return pthread_equal(pthread_self(), s->thread);
 }

@@ -312,6 +312,48 @@ static void test_lost_transaction_fails_its_batch(void **state)
     sem_destroy(&gate.go);
 }
 
+/* The same for real: the file may not grow any more. */
+static int fill(struct db *w, void *arg, struct err *e)
+{
+    (void)arg;
+    return db_script(w,
+                     "PRAGMA max_page_count = 1;"
+                     "INSERT INTO idempotency VALUES (0, 'big', x'00', 1, '', hex(zeroblob(500000)), 0)",
+                     e);
+}
+
+static int make_room(struct db *w, void *arg, struct err *e)
+{
+    (void)arg;
+    return db_script(w, "PRAGMA max_page_count = 100000", e);
+}
+
+static void test_full_disk(void **state)
+{
+    struct place *p = *state;
+    struct gate gate;
+    struct row_job before, full = {.store = p->store, .key = "full"};
+    struct err e;
+
+    gate_close(&gate, p->store);
+    row_submit(&before, p->store, "before");
+    full.job.run = fill;
+    full.job.done = row_done;
+    sem_init(&full.over, 0, 0);
+    store_submit(p->store, &full.job);
+    sem_post(&gate.go);
+    row_wait(&before);
+    row_wait(&full);
+    assert_int_equal(full.job.rc, -ERR_NO_SPACE);
+    assert_int_equal(before.job.rc, -ERR_NO_SPACE);
+    assert_false(stored(reader(p->store), "before"));
+    assert_int_equal(store_write(p->store, make_room, NULL, &e), 0);
+    assert_int_equal(store_write(p->store, insert_one, (void *)"later", &e), 0);
+    assert_true(stored(reader(p->store), "later"));
+    sem_destroy(&gate.entered);
+    sem_destroy(&gate.go);
+}
+
 static int leave_statement_open(struct db *w, void *arg, struct err *e)
 {
     struct stmt *s = db_stmt(w, Q_PRODUCT_GET);
@@ -630,6 +672,7 @@ int main(void)
         IN_STORE(test_failing_job_is_undone_alone),
         IN_STORE(test_constraint_is_a_conflict),
         IN_STORE(test_lost_transaction_fails_its_batch),
+        IN_STORE(test_full_disk),
         IN_STORE(test_open_statement_does_not_outlive_its_job),
         IN_STORE(test_many_submitters),
         IN_STORE(test_close_runs_what_is_queued),
