@@ -97,7 +97,7 @@ static void print_conf(FILE *f, const struct settings *s, const struct broker_pa
 {
     fprintf(f, "# Written by otad at each start of the broker: changes are lost.\n"
                "per_listener_settings false\n"
-               "allow_anonymous false\nallow_zero_length_clientid false\n"
+               "allow_anonymous false\nallow_zero_length_clientid true\n"
                "log_dest stderr\nlog_timestamp false\nconnection_messages false\n"
                "log_type error\nlog_type warning\nlog_type notice\n");
     /* without this a broker that root starts becomes another user, who may not read what is ours */
