@@ -1,5 +1,6 @@
-/* Included before every file that clang-tidy and cppcheck look at, and by nothing else: tells them what they cannot see across
- * files. A function that sets an error never answers 0, so what is written only on success is written when 0 came back. */
+/* Included before every file that clang-tidy and cppcheck look at, and by nothing else: tells them what they
+ * cannot see across files. A function that sets an error never answers 0, so what is written only on success
+ * is written when 0 came back. */
 #ifndef OTAD_LINT_ANALYSIS_H
 #define OTAD_LINT_ANALYSIS_H
 
