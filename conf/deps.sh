@@ -8,7 +8,7 @@ RUN="gcc libc6-dev make curl mosquitto mosquitto-dev libmosquitto-dev libmicroht
      libjansson-dev libsqlite3-dev libinih-dev libcurl4-openssl-dev"
 TEST="$RUN libcmocka-dev python3 python3-pytest python3-paho-mqtt openssl mosquitto-clients sqlite3"
 LINT="$RUN libcmocka-dev clang clang-tidy clang-format cppcheck python3 python3-yaml"
-BENCH="$RUN python3 openssl nginx-light wrk"
+BENCH="$RUN python3 python3-paho-mqtt openssl nginx-light wrk"
 # These packages start a daemon when they are installed; otad starts its own broker, the benchmark its own nginx.
 SERVICES="mosquitto nginx"
 
