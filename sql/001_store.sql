@@ -32,6 +32,8 @@ CREATE TABLE device (
     UNIQUE (product_id, name)
 ) STRICT;
 
+CREATE INDEX device_product ON device (product_id);       -- and id: pages of one product's devices
+
 -- The names of devices that were deleted, for the executions that still tell of them.
 CREATE TABLE device_gone (
     id                INTEGER PRIMARY KEY,                 -- what device.id was

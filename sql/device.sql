@@ -43,11 +43,11 @@ WHERE d.id > :after_id
   AND (:seen_after_ms IS NULL OR d.last_seen_at_ms > :seen_after_ms)
 ORDER BY d.id LIMIT :cap
 
--- The plus keeps the walk in the order of ids, since a page must not sort all of a product's devices.
+-- The cross join keeps the walk in the order of ids: a page must not sort all of a product's devices.
 -- name: device_list_product
 SELECT d.id, d.product_id, p.key, d.name, d.secret, d.enabled, d.paused, d.registered_at_ms, d.last_seen_at_ms,
        d.revision
-FROM product p CROSS JOIN device d ON +d.product_id = p.id
+FROM product p CROSS JOIN device d ON d.product_id = p.id
 WHERE p.key = :product AND d.id > :after_id
   AND (:tag_key IS NULL OR EXISTS (SELECT 1 FROM device_tag g WHERE g.device_id = d.id AND g.key = :tag_key
                                    AND (:tag_value IS NULL OR g.value = :tag_value)))

@@ -13,6 +13,8 @@ struct presence;
 struct presence *presence_open(int64_t timeout_ms);
 void presence_close(struct presence *p);
 
+/* The broker's plugin has spoken: from now on a device without a session is away, whenever it was heard. */
+void presence_reported(struct presence *p);
 /* The broker says how many sessions the device has. */
 void presence_sessions(struct presence *p, int64_t device_id, unsigned sessions);
 /* A device was registered by what it said over a session that began before it had an id. */

@@ -274,6 +274,8 @@ int rollout_event(struct rollout *r, struct db *w, const struct device_event *ev
 {
     struct party p;
     *sends = 0;
+    if (ev->kind == EVENT_LOGIN)
+        presence_reported(r->presence);
     int rc = party_get(w, ev->product, ev->device, &p, e);
     if (rc == 0 && !p.device_id && (rc = welcome(r, w, &p, ev, now_ms, e)) == 0)
         return 0;

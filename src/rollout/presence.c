@@ -71,10 +71,15 @@ static void set_sessions(struct presence *p, struct cell *cell, unsigned session
         atomic_fetch_sub(&p->count, 1);
 }
 
+void presence_reported(struct presence *p)
+{
+    atomic_store(&p->reported, true);
+}
+
 void presence_sessions(struct presence *p, int64_t device_id, unsigned sessions)
 {
     struct cell *cell = find_or_make(p, device_id);
-    atomic_store(&p->reported, true);
+    presence_reported(p);
     if (cell)
         set_sessions(p, cell, sessions);
 }

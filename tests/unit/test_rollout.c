@@ -982,6 +982,16 @@ static void test_strangers(void **state)
     assert_int_equal(w->rollout.refused, 3);
 }
 
+/* Its login came before it had a row: the report that registers it is the word that it is there. */
+static void test_registered_over_a_session_is_there(void **state)
+{
+    struct world *w = *state;
+    sessions(w, "d1", 1);
+    inform(w, "d1", "1.0");
+    campaign(w, firmware(w, "1.1"));
+    assert_int_equal(w->sent, 1);
+}
+
 static void test_unchanged_reports_write_no_timeline(void **state)
 {
     struct world *w = *state;
@@ -1127,6 +1137,7 @@ int main(void)
         TEST(test_creation_refused),
         TEST(test_removed_device),
         TEST(test_strangers),
+        TEST(test_registered_over_a_session_is_there),
         TEST(test_unchanged_reports_write_no_timeline),
         TEST(test_downloads_speak_for_who_is_silent),
         TEST(test_poll_idle),
