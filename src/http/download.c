@@ -6,6 +6,7 @@
 #include "http/multipart.h"
 #include "http/range.h"
 #include "model/board.h"
+#include "progress.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -25,6 +26,7 @@ struct download {
     uint64_t first; /* of the file, when there is one part */
     uint64_t length;
     struct multipart *multipart; /* NULL: one part */
+    struct progress progress;    /* of one part: what many are of a whole, nobody can say */
 };
 
 static void download_free(void *arg)
@@ -50,12 +52,19 @@ static ssize_t read_some(const struct download *d, uint64_t pos, char *buf, size
     return n > 0 ? n : -1;
 }
 
+static void count(const struct download *d, uint64_t pos, size_t n)
+{
+    board_count(BOARD_DOWNLOAD_BYTES, (int64_t)n);
+    if (!d->multipart)
+        progress_step(&d->progress, d->first + pos, d->first + pos + n);
+}
+
 static ssize_t on_block(void *arg, uint64_t pos, char *buf, size_t max)
 {
     ssize_t n = read_some(arg, pos, buf, max);
     if (n <= 0)
         return MHD_CONTENT_READER_END_WITH_ERROR;
-    board_count(BOARD_DOWNLOAD_BYTES, n);
+    count(arg, pos, (size_t)n);
     return n;
 }
 
@@ -77,13 +86,13 @@ static struct MHD_Response *small_response(struct download *d)
         n = read_some(d, done, bytes + done, (size_t)d->length - done);
         done += n > 0 ? (size_t)n : 0;
     }
+    if (n >= 0)
+        count(d, 0, done);
     download_free(d);
     struct MHD_Response *response =
         n < 0 ? NULL : MHD_create_response_from_buffer(done, bytes, MHD_RESPMEM_MUST_FREE);
     if (!response)
         free(bytes);
-    else
-        board_count(BOARD_DOWNLOAD_BYTES, (int64_t)done);
     return response;
 }
 
@@ -235,6 +244,7 @@ static struct MHD_Response *file_response(struct request *r, bool head, bool use
     if (!d)
         return NULL;
     *d = (struct download){.fd = r->reply.fd, .length = r->reply.size};
+    progress_begin(&d->progress, r);
     r->reply.fd = -1;
     *status = verdict == RANGE_WHOLE ? 200 : 206;
     if (verdict == RANGE_WHOLE)

@@ -47,12 +47,17 @@ static bool is_sha256(const char *name)
     return strlen(name) == SHA256_TEXT_SIZE - 1 && strspn(name, "0123456789abcdef") == SHA256_TEXT_SIZE - 1;
 }
 
-static bool url_is_signed(const struct request *r, const char *sha256)
+/* The URL of an offer speaks for its device. */
+static bool url_is_signed(struct request *r, const char *sha256)
 {
     const char *device = request_query(r, "d"), *expires = request_query(r, "e"),
                *proof = request_query(r, "s");
-    return device && expires && proof &&
-           offer_url_check(r->env->rollout, sha256, device, expires, proof, r->now_ms);
+    if (!device || !expires || !proof ||
+        !offer_url_check(r->env->rollout, sha256, device, expires, proof, r->now_ms))
+        return false;
+    r->caller.role = ROLE_DEVICE;
+    str_copy(r->caller.name, sizeof r->caller.name, device);
+    return true;
 }
 
 static int find_of_product(struct request *r, struct db *db, const char *sha256, int64_t *id, struct err *e)
