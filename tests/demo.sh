@@ -76,9 +76,10 @@ start_otad()
     token=$(cat "$dir/data/admin.token")
 }
 
+# Devices that are connected and known: here each of them by its first report.
 registered()
 {
-    api "/devices?product=lamp&limit=1000" | grep -o '"name":"sim-' | wc -l
+    api /status | field devices_online
 }
 
 # One line from a campaign's JSON: bar, percent, and how many executions are in which state.
@@ -130,7 +131,8 @@ summarize()
         for (i = 1; i < NF; i += 2)
             printf "  %-14s %6d devices\n", $i, $(i + 1)
     }'
-    api "/campaigns/$id/executions?limit=1000" | grep -o '"attempt":[0-9]*' | sort | uniq -c |
+    [ "$DEVICES" -gt 1000 ] || # more than a page
+        api "/campaigns/$id/executions?limit=1000" | grep -o '"attempt":[0-9]*' | sort | uniq -c |
         awk -F '[ :]+' '{ printf "  %-14s %6d devices\n", "in attempt " $4, $2 }'
     for row in 'cut:downloads cut midway' 'resumed:resumed with Range' 'mqtt_drops:MQTT sessions lost' \
         'failures_simulated:updates that failed once' 'digest_errors:files with a wrong digest' \
