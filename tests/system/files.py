@@ -12,7 +12,7 @@ def pattern(size, seed=0):
 
 def esp_image(version="1.2.0", project="thermo", chip_id=5, payload=b"", hash_appended=True, spoil=None):
     """An ESP application image of two segments. spoil: "checksum", "hash" or "truncated"."""
-    desc = struct.pack("<II8x32s32s16s16s32s32s72x", 0xABCD5432, 0, version.encode(), project.encode(), b"12:00:00",
+    desc = struct.pack("<II8x32s32s16s16s32s32s80x", 0xABCD5432, 0, version.encode(), project.encode(), b"12:00:00",
                        b"Jan  1 2026", b"v5.1.2", hashlib.sha256(payload).digest())
     head = struct.pack("<BBBBI", 0xE9, 2, 2, 0x20, 0x403800EE)
     head += struct.pack("<B3sHBHH4sB", 0xEE, bytes(3), chip_id, 0, 0, 0xFFFF, bytes(4), int(hash_appended))

@@ -81,7 +81,7 @@ class Device:
         self.client.username_pw_set(username or f"{product}/{name}", secret)
         self.client.reconnect_delay_set(1, 2)
         if tls:
-            self.client.tls_set(ca_certs=str(otad.ca))
+            self.client.tls_set_context(otad.tls())
         self.client.on_connect = self._on_connect
         self.client.on_disconnect = self._on_disconnect
         self.client.on_subscribe = lambda *_: self.subscribed.set()
@@ -190,10 +190,10 @@ class Device:
 
 class SelfActing(Device):
     """A device that updates itself whenever it is offered something, and keeps at it over every outage. While `go` is
-    clear it halts in the middle of its downloads."""
+    clear it halts in the middle of its downloads. Without TLS: an SSLEOFError would end paho's thread for good."""
 
     def __init__(self, *args, version="1.0.0", go=None, **more):
-        super().__init__(*args, **more)
+        super().__init__(*args, **{"tls": False, **more})
         self.version = version
         self.go = go or threading.Event()
         if go is None:

@@ -92,6 +92,16 @@ def read_reply(connection):
     return Reply(answer.status, answer.headers, json.loads(body) if "json" in kind and body else body)
 
 
+def receive(sock, end):
+    """Everything up to and with end."""
+    data = b""
+    while not data.endswith(end):
+        more = sock.recv(65536)
+        assert more, f"closed after {data!r}"
+        data += more
+    return data
+
+
 def basic(user, password):
     return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 

@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import ssl
 import subprocess
 import threading
 
@@ -255,9 +256,9 @@ class Stranger(SelfActing):
     """A device that logs in with the foreign broker's account and trusts its certificate."""
 
     def __init__(self, server, broker, *args, **more):
-        super().__init__(server, *args, tls=False, username="device", **more)
+        super().__init__(server, *args, username="device", **more)
         self.port = broker.port
-        self.client.tls_set(ca_certs=str(broker.ca))
+        self.client.tls_set_context(ssl.create_default_context(cafile=str(broker.ca)))
 
 
 def test_external_broker(make_otad, mosquitto):

@@ -208,7 +208,7 @@ DEEP = b'{"id":' + b"[" * 4000 + b"]" * 4000 + b"}"
 NONSENSE = [
     b"", b" ", b"\x00", b"\xff\xfe\xfd", b"{", b"}", b"null", b"true", b"7", b'"x"', b"[]", b"[{}]", b"{}x", b'{"id":}',
     b'{"id":null}', b'{"id":{}}', b'{"id":[]}', b'{"id":-1}', b'{"id":1e300}', b'{"id":"x"}', b'{"id":"' + b"9" * 400 + b'"}',
-    b'{"id":"0"}', b'{"id":"1","percent":"50"}', b'{"id":"1","percent":-1}', b'{"id":"1","percent":101}',
+    b'{"id":"0"}', b'{"id":"1","percent":"50%"}', b'{"id":"1","percent":-1}', b'{"id":"1","percent":101}',
     b'{"id":"1","percent":1e9}', b'{"id":"1","percent":NaN}', b'{"id":"1","state":7}', b'{"id":"1","state":""}',
     b'{"id":"1","state":"flying"}', b'{"id":"1","error":7}', b'{"id":"1","error":""}', b'{"id":"1","detail":{}}',
     b'{"id":"1","error":"flash","detail":"\\u0000"}', b'{"id":"1","error":"flash","detail":"\xff"}',
