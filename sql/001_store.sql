@@ -76,8 +76,10 @@ CREATE TABLE firmware (
     image_project     TEXT    NOT NULL DEFAULT '',
     image_chip        TEXT    NOT NULL DEFAULT '',
     created_at_ms     INTEGER NOT NULL,
-    UNIQUE (product_id, module, version, delta_from)
+    withdrawn_at_ms   INTEGER NOT NULL DEFAULT 0           -- not 0: the bytes are gone, a campaign's story stays
 ) STRICT;
+CREATE UNIQUE INDEX firmware_version ON firmware (product_id, module, version, delta_from)
+    WHERE withdrawn_at_ms = 0;
 CREATE INDEX firmware_sha256 ON firmware (sha256);
 CREATE INDEX firmware_filename ON firmware (product_id, filename);
 

@@ -6,46 +6,54 @@ VALUES (:product_id, :module, :version, :delta_from, :filename, :size, :sha256, 
 
 -- name: firmware_get
 SELECT f.id, f.product_id, p.key, f.module, f.version, f.delta_from, f.filename, f.size, f.sha256, f.sha1, f.md5,
-       f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms
+       f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms,
+       f.withdrawn_at_ms
 FROM firmware f JOIN product p ON p.id = f.product_id
 WHERE f.id = :id
 
 -- name: firmware_get_same
 SELECT f.id, f.product_id, p.key, f.module, f.version, f.delta_from, f.filename, f.size, f.sha256, f.sha1, f.md5,
-       f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms
+       f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms,
+       f.withdrawn_at_ms
 FROM firmware f JOIN product p ON p.id = f.product_id
 WHERE f.product_id = :product_id AND f.module = :module AND f.version = :version AND f.delta_from = :delta_from
+  AND f.withdrawn_at_ms = 0
 
 -- name: firmware_get_sha256
 SELECT f.id, f.product_id, p.key, f.module, f.version, f.delta_from, f.filename, f.size, f.sha256, f.sha1, f.md5,
-       f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms
+       f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms,
+       f.withdrawn_at_ms
 FROM firmware f JOIN product p ON p.id = f.product_id
-WHERE f.sha256 = :sha256 ORDER BY f.id DESC LIMIT 1
+WHERE f.sha256 = :sha256 AND f.withdrawn_at_ms = 0 ORDER BY f.id DESC LIMIT 1
 
 -- A delta is of use only to the one version it starts from: its name alone never asks for it.
 -- name: firmware_get_public
 SELECT f.id, f.product_id, p.key, f.module, f.version, f.delta_from, f.filename, f.size, f.sha256, f.sha1, f.md5,
-       f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms
+       f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms,
+       f.withdrawn_at_ms
 FROM product p CROSS JOIN firmware f ON f.product_id = p.id AND f.filename = :filename
-WHERE p.public = 1 AND p.enabled = 1 AND f.delta_from = ''
+WHERE p.public = 1 AND p.enabled = 1 AND f.delta_from = '' AND f.withdrawn_at_ms = 0
 ORDER BY f.id DESC LIMIT 1
 
 -- name: firmware_list
 SELECT f.id, f.product_id, p.key, f.module, f.version, f.delta_from, f.filename, f.size, f.sha256, f.sha1, f.md5,
-       f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms
+       f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms,
+       f.withdrawn_at_ms
 FROM firmware f CROSS JOIN product p ON p.id = f.product_id
-WHERE f.id > :after_id AND (:product IS NULL OR p.key = :product)
+WHERE f.id > :after_id AND f.withdrawn_at_ms = 0 AND (:product IS NULL OR p.key = :product)
 ORDER BY f.id LIMIT :cap
-
--- name: firmware_in_use
-SELECT campaign_id FROM campaign_firmware WHERE firmware_id = :id LIMIT 1
 
 -- name: firmware_live_campaign
 SELECT c.id FROM campaign_firmware k JOIN campaign c ON c.id = k.campaign_id
 WHERE k.firmware_id = :id AND c.state NOT IN ('completed', 'cancelled') LIMIT 1
 
+-- A row that no campaign ever named goes; another is marked.
 -- name: firmware_delete
-DELETE FROM firmware WHERE id = :id
+DELETE FROM firmware
+WHERE id = :id AND NOT EXISTS (SELECT 1 FROM campaign_firmware k WHERE k.firmware_id = firmware.id)
+
+-- name: firmware_withdraw
+UPDATE firmware SET withdrawn_at_ms = :now_ms WHERE id = :id AND withdrawn_at_ms = 0
 
 -- name: firmware_known
-SELECT 1 FROM firmware WHERE sha256 = :sha256 LIMIT 1
+SELECT 1 FROM firmware WHERE sha256 = :sha256 AND withdrawn_at_ms = 0 LIMIT 1

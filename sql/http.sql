@@ -2,16 +2,16 @@
 
 -- name: file_of_product
 SELECT f.id FROM firmware f JOIN product p ON p.id = f.product_id
-WHERE f.sha256 = :sha256 AND p.key = :product LIMIT 1;
+WHERE f.sha256 = :sha256 AND f.withdrawn_at_ms = 0 AND p.key = :product LIMIT 1;
 
 -- name: file_of_public
 SELECT f.id FROM firmware f JOIN product p ON p.id = f.product_id
-WHERE f.sha256 = :sha256 AND p.public = 1 AND p.enabled = 1 LIMIT 1;
+WHERE f.sha256 = :sha256 AND f.withdrawn_at_ms = 0 AND p.public = 1 AND p.enabled = 1 LIMIT 1;
 
 -- The file of this name that is offered to the device now; state < 7 is not final.
 -- name: file_of_offer
 SELECT f.id FROM execution x
 JOIN execution_module m ON m.execution_id = x.id
 JOIN firmware f ON f.id = m.firmware_id
-WHERE x.device_id = :device AND x.state < 7 AND x.state >= 1 AND f.filename = :name
+WHERE x.device_id = :device AND x.state < 7 AND x.state >= 1 AND f.filename = :name AND f.withdrawn_at_ms = 0
 ORDER BY m.active DESC, x.id DESC LIMIT 1;

@@ -1,5 +1,6 @@
-/* settings.h: every setting, from one table (config/settings.c): key, kind, default, help. Order of precedence: the
- * table's default, the file, OTAD_<KEY> in the environment, -o key=value. Constant after the start. */
+/* settings.h: every setting, from one table (config/settings.c): key, kind, default, help. Order of
+ * precedence: the table's default, the file, OTAD_<KEY> in the environment, -o key=value. Constant after the
+ * start. */
 #ifndef OTAD_CONFIG_SETTINGS_H
 #define OTAD_CONFIG_SETTINGS_H
 
@@ -14,30 +15,30 @@ enum broker_mode { BROKER_MANAGED, BROKER_EXTERNAL };
 
 struct settings {
     char data_dir[FILE_PATH_SIZE];
-    char https_listen[64];      /* address; "::" is every one, IPv4 too */
+    char https_listen[64]; /* address; "::" is every one, IPv4 too */
     int64_t https_port;
-    char public_url[256];       /* "" not given: https://<host name>:<https_port> is used, with a warning */
-    int64_t http_port;          /* 0 off */
-    int64_t broker;             /* enum broker_mode */
-    int64_t mqtt_port;          /* TLS */
-    int64_t mqtt_plain_port;    /* 0 off */
-    char mqtt_host[256];        /* external: the broker's host; managed: unused */
-    char mqtt_username[129];    /* external */
+    char public_url[256];    /* "" not given: https://<host name>:<https_port> is used, with a warning */
+    int64_t http_port;       /* 0 off */
+    int64_t broker;          /* enum broker_mode */
+    int64_t mqtt_port;       /* TLS */
+    int64_t mqtt_plain_port; /* 0 off */
+    char mqtt_host[256];     /* external: the broker's host; managed: unused */
+    char mqtt_username[129]; /* external */
     char mqtt_password_file[FILE_PATH_SIZE];
     char mqtt_ca[FILE_PATH_SIZE];
     char cert_file[FILE_PATH_SIZE]; /* "" <data_dir>/certs/server.pem, which otad makes and renews */
     char key_file[FILE_PATH_SIZE];
-    int64_t log_level;          /* enum log_level */
+    int64_t log_level; /* enum log_level */
     int64_t max_upload_bytes;
     char mosquitto[FILE_PATH_SIZE];     /* the broker's program */
     char broker_plugin[FILE_PATH_SIZE]; /* "" otad_broker.so beside otad, else the installed one */
-    int64_t http_threads;       /* 0 one a core */
+    int64_t http_threads;               /* 0 one a core */
     int64_t max_connections;
     int64_t presence_timeout_ms; /* external broker without our plugin */
 };
 
-/* Defaults, then file (NULL: none), environment and `overrides` ("key=value", n of them). ERR_INVALID names the key,
- * the value and what is allowed. */
+/* Defaults, then file (NULL: none), environment and `overrides` ("key=value", n of them). ERR_INVALID names
+ * the key, the value and what is allowed. */
 int settings_load(const char *file, char *const overrides[], size_t n, struct settings *out, struct err *e);
 
 /* The settings as a file: every key with its default and a line of help. */

@@ -6,11 +6,12 @@
  * An upload is a pipe of three steps: blob_upload_begin, _write (any number, hashing on the way), then
  * blob_upload_keep (fdatasync, link to its place, fsync of the folders) or blob_upload_drop. Between the last
  * write and keep the caller may inspect the file. Nothing is left behind by a crash: O_TMPFILE where the file
- * system has it, else a name in tmp/ that the next start sweeps. Different uploads may run in different threads,
- * one upload in one thread at a time.
+ * system has it, else a name in tmp/ that the next start sweeps. Different uploads may run in different
+ * threads, one upload in one thread at a time.
  *
- * A blob is kept before its row is written and removed after its row is gone. Between those steps only the caller
- * knows of it: blobs_sweep runs before uploads are taken, and blob_remove not between a keep and its row. */
+ * A blob is kept before its row is written and removed after its row is gone. Between those steps only the
+ * caller knows of it: blobs_sweep runs before uploads are taken, and blob_remove not between a keep and its
+ * row. */
 #ifndef OTAD_IMAGE_BLOB_H
 #define OTAD_IMAGE_BLOB_H
 
@@ -41,8 +42,9 @@ int blob_upload_inspect(struct blob_upload *up, struct image_info *out, struct e
 int blob_upload_keep(struct blob_upload *up, struct err *e);
 void blob_upload_drop(struct blob_upload *up); /* NULL is fine */
 
-/* A read-only descriptor of the blob, whose size must be `size`; the caller closes. ERR_NOT_FOUND when it is not
- * there or sha256 is not 64 lower-case hex digits, ERR_INTERNAL when its size is wrong or it is no plain file. */
+/* A read-only descriptor of the blob, whose size must be `size`; the caller closes. ERR_NOT_FOUND when it is
+ * not there or sha256 is not 64 lower-case hex digits, ERR_INTERNAL when its size is wrong or it is no plain
+ * file. */
 int blob_open(struct blobs *blobs, const char *sha256, uint64_t size, int *fd, struct err *e);
 
 /* Removes a blob that no row names any more; one that is not there is fine. */
@@ -50,7 +52,7 @@ int blob_remove(struct blobs *blobs, const char *sha256, struct err *e);
 
 /* Calls known(arg, sha256) for every blob and removes those it answers false for; *removed counts them. known
  * answers true when it cannot tell. Files with other names are left alone. */
-int blobs_sweep(struct blobs *blobs, bool (*known)(void *arg, const char *sha256), void *arg, uint64_t *removed,
-                struct err *e);
+int blobs_sweep(struct blobs *blobs, bool (*known)(void *arg, const char *sha256), void *arg,
+                uint64_t *removed, struct err *e);
 
 #endif

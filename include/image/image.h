@@ -3,13 +3,13 @@
  * Every length in the file is hostile. Pure: reads through one function, holds no file.
  *
  * ESP images: ESP-IDF "App Image Format" (esp_image_header_t, esp_app_desc_t, checksum, appended SHA-256).
- * Plenty of files start with 0xE9 by chance, or are the older image of an ESP8266, and must pass as opaque. So
- * a file claims to be an ESP image when its first byte is 0xE9 and
+ * Plenty of files start with 0xE9 by chance, or are the older image of an ESP8266, and must pass as opaque.
+ * So a file claims to be an ESP image when its first byte is 0xE9 and
  *   - esp_app_desc_t's magic is at offset 32, whatever else its header says, or
  *   - all 24 bytes of the header are there and plausible: 1 to 16 segments, a chip this build knows, reserved
  *     bytes zero, hash_appended 0 or 1.
- * Then one wrong byte refuses it. A shorter file that starts with 0xE9 is opaque; a caller whose product takes
- * ESP images only looks at `kind`, or calls esp_image_inspect, which takes the claim for granted. */
+ * Then one wrong byte refuses it. A shorter file that starts with 0xE9 is opaque; a caller whose product
+ * takes ESP images only looks at `kind`, or calls esp_image_inspect, which takes the claim for granted. */
 #ifndef OTAD_IMAGE_IMAGE_H
 #define OTAD_IMAGE_IMAGE_H
 
@@ -23,9 +23,9 @@ enum image_kind { IMAGE_OPAQUE, IMAGE_ESP, IMAGE_KINDS };
 
 struct image_info {
     enum image_kind kind;
-    char version[33];   /* "" when the image tells none, or tells bytes that are not text; so all texts here */
+    char version[33]; /* "" when the image tells none, or tells bytes that are not text; so all texts here */
     char project[33];
-    char chip[16];      /* "esp32c3"; "" when it has none */
+    char chip[16]; /* "esp32c3"; "" when it has none */
     char idf_version[33];
     uint32_t secure_version;
     bool placeholder;   /* version is a build system's own and tells nothing of this program */
@@ -47,9 +47,9 @@ int image_inspect(const struct image_source *source, struct image_info *out, str
 /* True for an ESP chip name this build knows ("esp32", "esp32s3" ...). */
 bool image_chip_known(const char *chip);
 
-/* image/esp.c: the rule above (head is the file's first len bytes, IMAGE_HEAD_BYTES where it has them), and the
- * whole check. Accepted behind the image: nothing, or a secure boot signature, version 1 (68 bytes) or 2 (padding
- * to 4096 and one sector of 4096). Signatures are not verified: only the device has the key. */
+/* image/esp.c: the rule above (head is the file's first len bytes, IMAGE_HEAD_BYTES where it has them), and
+ * the whole check. Accepted behind the image: nothing, or a secure boot signature, version 1 (68 bytes) or 2
+ * (padding to 4096 and one sector of 4096). Signatures are not verified: only the device has the key. */
 #define IMAGE_HEAD_BYTES 64
 bool esp_image_matches(const unsigned char *head, size_t len);
 int esp_image_inspect(const struct image_source *source, struct image_info *out, struct err *e);

@@ -25,6 +25,7 @@ struct firmware {
     char image_project[33];
     char image_chip[16];
     int64_t created_at_ms;
+    int64_t withdrawn_at_ms; /* 0: not withdrawn */
 };
 
 /* Sets f->id. When the same product, module, version and delta_from is stored: with the same sha256 *existed
@@ -38,8 +39,10 @@ int firmware_get_public(struct db *db, const char *filename, struct firmware *ou
 /* product NULL: all. Ordered by id. */
 int firmware_list(struct db *db, const char *product, int64_t after_id, struct firmware out[], size_t cap,
                   size_t *n, struct err *e);
-/* ERR_CONFLICT while any campaign names it. *last: no other row has these bytes. */
-int firmware_delete(struct db *w, int64_t id, bool *last, struct err *e);
+/* Withdraws it: no list, download or campaign has it any more, and its version may be stored anew. The row
+ * stays when a campaign ever named it. ERR_CONFLICT while one that is not over does. *last: no other row has
+ * these bytes. */
+int firmware_delete(struct db *w, int64_t id, int64_t now_ms, bool *last, struct err *e);
 /* A campaign that names it and is not over: 1 and its id, 0 none. */
 int firmware_live_campaign(struct db *db, int64_t id, int64_t *campaign_id, struct err *e);
 int firmware_known(struct db *db, const char *sha256, bool *known, struct err *e);

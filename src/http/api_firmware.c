@@ -40,6 +40,7 @@ static json_t *firmware_json(const struct firmware *f)
     json_put_text(j, "url", url);
     json_put(j, "image", image_json(f));
     json_put_moment(j, "created_at", f->created_at_ms);
+    json_put_moment(j, "withdrawn_at", f->withdrawn_at_ms);
     return j;
 }
 
@@ -271,14 +272,14 @@ static int cancel_campaigns(const struct request *r, struct db *db, int64_t id, 
     return rc;
 }
 
-/* With ?force=1 its campaigns are cancelled. What a campaign named stays listed, since executions tell of it.
- */
+/* With ?force=1 its campaigns are cancelled. What a campaign named can still be looked at, since executions
+ * tell of it. */
 int api_firmware_delete(struct request *r, struct db *db, struct err *e)
 {
     static const char *const names[] = {"force", NULL};
     struct firmware f;
     int64_t id, force = 0;
-    bool last;
+    bool last = false;
     int rc = request_query_only(r, names, e);
     if (rc == 0)
         rc = request_query_int(r, "force", 0, 1, 0, &force, e);
@@ -288,18 +289,13 @@ int api_firmware_delete(struct request *r, struct db *db, struct err *e)
         rc = firmware_get(db, id, &f, e);
     if (rc == 0 && force)
         rc = cancel_campaigns(r, db, id, e);
-    if (rc)
-        return rc;
-    rc = firmware_delete(db, id, &last, e);
-    if (rc == -ERR_CONFLICT && force) {
-        reply_json(r, firmware_json(&f));
-        api_wake(r);
-        return 0;
-    }
+    if (rc == 0)
+        rc = firmware_delete(db, id, r->now_ms, &last, e);
     if (rc)
         return rc;
     if (last)
         waste_later(r, f.digests.sha256);
+    api_wake(r);
     reply_nothing(r);
     return 0;
 }

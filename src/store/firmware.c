@@ -21,6 +21,7 @@ static void read_firmware(struct stmt *s, struct firmware *f)
     col_text(s, 14, f->image_project, sizeof f->image_project);
     col_text(s, 15, f->image_chip, sizeof f->image_chip);
     f->created_at_ms = col_int(s, 16);
+    f->withdrawn_at_ms = col_int(s, 17);
 }
 
 /* One row, or none; ends s. */
@@ -152,31 +153,39 @@ int firmware_list(struct db *db, const char *product, int64_t after_id, struct f
 
 static int check_unused(struct db *w, int64_t id, struct err *e)
 {
-    STMT_AUTO struct stmt *s = db_stmt(w, Q_FIRMWARE_IN_USE);
-    int rc;
-
-    bind_int(s, ":id", id);
-    rc = stmt_step(s, e);
+    int64_t campaign;
+    int rc = firmware_live_campaign(w, id, &campaign, e);
     if (rc <= 0)
         return rc;
-    return err_set(e, ERR_CONFLICT, "firmware %lld belongs to campaign %lld", (long long)id,
-                   (long long)col_int(s, 0));
+    return err_set(e, ERR_CONFLICT, "firmware %lld belongs to campaign %lld, which is not over",
+                   (long long)id, (long long)campaign);
 }
 
-int firmware_delete(struct db *w, int64_t id, bool *last, struct err *e)
+static int delete_or_mark(struct db *w, int64_t id, int64_t now_ms, struct err *e)
+{
+    int64_t deleted;
+    struct stmt *s = db_stmt(w, Q_FIRMWARE_DELETE);
+    bind_int(s, ":id", id);
+    int rc = stmt_run(s, &deleted, e);
+    if (rc < 0 || deleted)
+        return rc;
+    s = db_stmt(w, Q_FIRMWARE_WITHDRAW);
+    bind_int(s, ":id", id);
+    bind_int(s, ":now_ms", now_ms);
+    return stmt_run(s, NULL, e);
+}
+
+int firmware_delete(struct db *w, int64_t id, int64_t now_ms, bool *last, struct err *e)
 {
     struct firmware f;
-    struct stmt *s;
     bool known = true;
     int rc = firmware_get(w, id, &f, e);
-
+    if (rc == 0 && f.withdrawn_at_ms)
+        rc = err_set(e, ERR_NOT_FOUND, "firmware %lld is withdrawn", (long long)id);
     if (rc == 0)
         rc = check_unused(w, id, e);
-    if (rc < 0)
-        return rc;
-    s = db_stmt(w, Q_FIRMWARE_DELETE);
-    bind_int(s, ":id", id);
-    rc = stmt_run(s, NULL, e);
+    if (rc == 0)
+        rc = delete_or_mark(w, id, now_ms, e);
     if (rc == 0)
         rc = firmware_known(w, f.digests.sha256, &known, e);
     if (rc == 0)

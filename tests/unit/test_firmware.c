@@ -22,7 +22,7 @@ struct removal {
 WRITES(insert_product, struct product, product_insert(w, a, e))
 WRITES(update_product, struct product, product_update(w, a, e))
 WRITES(insert, struct put, firmware_insert(w, &a->f, &a->existed, e))
-WRITES(delete, struct removal, firmware_delete(w, a->id, &a->last, e))
+WRITES(delete, struct removal, firmware_delete(w, a->id, 1, &a->last, e))
 
 static struct product product(struct fixture *f, const char *key, bool public)
 {
@@ -190,7 +190,7 @@ static int in_campaign(struct db *w, void *arg, struct err *e)
 
     bind_text(s, ":name", "c");
     bind_int(s, ":product_id", put->f.product_id);
-    bind_text(s, ":state", "completed");
+    bind_text(s, ":state", "running");
     bind_text(s, ":target", "{}");
     bind_text(s, ":policy", "{}");
     bind_int(s, ":now_ms", 1);
@@ -205,12 +205,25 @@ static int in_campaign(struct db *w, void *arg, struct err *e)
     return stmt_run(s, NULL, e);
 }
 
+static int end_campaign(struct db *w, void *arg, struct err *e)
+{
+    (void)arg;
+    struct stmt *s = db_stmt(w, Q_CAMPAIGN_MOVE);
+    bind_int(s, ":id", 1);
+    bind_text(s, ":from", "running");
+    bind_text(s, ":to", "completed");
+    bind_text(s, ":reason", "");
+    bind_int(s, ":forced", 0);
+    bind_int(s, ":now_ms", 1);
+    return stmt_run(s, NULL, e);
+}
+
 static void test_a_campaign_keeps_its_firmware(void **state)
 {
     struct fixture *f = *state;
-    struct product p = product(f, "a", false);
-    struct put put = file(p.id, "1", 'a');
-    struct removal removal;
+    struct product p = product(f, "a", true);
+    struct put put = file(p.id, "1", 'a'), again = file(p.id, "1", 'b');
+    struct removal removal = {.id = 0};
     struct firmware back;
     struct err e;
 
@@ -218,8 +231,19 @@ static void test_a_campaign_keeps_its_firmware(void **state)
     assert_int_equal(store_write(f->store, in_campaign, &put, &e), 0);
     removal.id = put.f.id;
     assert_int_equal(delete (f, &removal, &e), -ERR_CONFLICT);
-    assert_string_equal(e.text, "firmware 1 belongs to campaign 1");
+    assert_string_equal(e.text, "firmware 1 belongs to campaign 1, which is not over");
+
+    /* the campaign over, it is withdrawn: nobody gets it, its version is free, its row still tells of it */
+    assert_int_equal(store_write(f->store, end_campaign, NULL, &e), 0);
+    assert_int_equal(delete (f, &removal, &e), 0);
+    assert_true(removal.last);
+    assert_int_equal(firmware_get_public(f->db, put.f.filename, &back, &e), -ERR_NOT_FOUND);
+    assert_int_equal(firmware_get_sha256(f->db, put.f.digests.sha256, &back, &e), -ERR_NOT_FOUND);
+    assert_int_equal(delete (f, &removal, &e), -ERR_NOT_FOUND);
     assert_int_equal(firmware_get(f->db, put.f.id, &back, &e), 0);
+    assert_int_equal(back.withdrawn_at_ms, 1);
+    assert_int_equal(insert(f, &again, &e), 0);
+    assert_int_not_equal(again.f.id, put.f.id);
 }
 
 int main(void)
