@@ -192,10 +192,11 @@ void link_close(struct mqtt *m)
 
 /* ---- a turn */
 
-static bool readable(int fd)
+/* What the socket is ready for now; 0 when it is closed. */
+static short socket_state(const struct mqtt *m)
 {
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    return poll(&p, 1, 0) > 0;
+    struct pollfd p = {.fd = mosquitto_socket(m->client), .events = POLLIN};
+    return poll(&p, 1, 0) > 0 ? p.revents : 0;
 }
 
 /* errno cannot tell an empty socket here, the callbacks change it: the socket is asked. */
@@ -205,7 +206,7 @@ static void read_batch(struct mqtt *m)
     int rc;
     do {
         rc = mosquitto_loop_read(m->client, 1);
-        m->more = rc == MOSQ_ERR_SUCCESS && !*m->trouble && readable(mosquitto_socket(m->client));
+        m->more = rc == MOSQ_ERR_SUCCESS && !*m->trouble && socket_state(m) != 0;
     } while (m->more && m->inbox.n < BATCH_MAX && clock_mono_ms() < end_ms);
     if (rc != MOSQ_ERR_SUCCESS)
         trouble(m, m->connected ? "connection lost" : "cannot connect", dial_reason(rc));
@@ -321,11 +322,14 @@ void link_turn(struct mqtt *m, int64_t end_ms)
         drop(m, true);
         return;
     }
-    if (!*m->trouble && (ready || m->connected))
+    if (socket_state(m) & POLLHUP) {
+        /* a write would throw away what a broker that was killed has left us: it is read to its end */
+        m->more = true;
+    } else if (!*m->trouble) {
         write_out(m);
-    if (!*m->trouble) {
         send_due(m);
-        write_out(m);
+        if (!*m->trouble)
+            write_out(m);
     }
     if (*m->trouble)
         drop(m, false);
