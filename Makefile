@@ -4,7 +4,8 @@
 #   make unit | system                  one half of the tests, nothing installed
 #   make lint | bench | install | clean | compile_commands.json
 #   SAN=1           address and undefined-behaviour sanitizers     TSAN=1  thread sanitizer
-#   CC=clang        either compiler        ARGS='-o https_port=9443'  goes to otad in `make run`
+#   V=1             shows the commands     CC=clang  either compiler
+#   ARGS='-o https_port=9443'           goes to otad in `make run`
 
 VERSION := 0.1.0
 PREFIX ?= /usr/local
@@ -60,6 +61,9 @@ UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/t
 GEN := $(BUILD)/gen/sql_table.h
 HEADERS := $(wildcard include/*/*.h)
 
+Q := $(if $(V),,@)
+SAY = $(if $(V),,@echo '  $(@:$(BUILD)/%=%)')
+
 .PHONY: all run demo test unit system bench install clean FORCE deps-run deps-test deps-lint deps-bench
 .DELETE_ON_ERROR:
 all: $(BUILD)/otad $(BUILD)/otad-sim $(BUILD)/otad_broker.so
@@ -72,33 +76,39 @@ $(BUILD)/flags: FORCE
 
 $(BUILD)/gen/sql_table.h: sql/embed.awk $(sort $(wildcard sql/*.sql))
 	@mkdir -p $(@D)
-	awk -f sql/embed.awk $(filter %.sql,$^) >$@.new && mv $@.new $@
+	$(Q)awk -f sql/embed.awk $(filter %.sql,$^) >$@.new && mv $@.new $@
 
 $(BUILD)/obj/%.o: src/%.c $(BUILD)/flags | $(GEN)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(SAY)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # the plugin lives in the broker's process: position independent, and only its entry points are visible
 $(BUILD)/pic/%.o: src/%.c $(BUILD)/flags | $(GEN)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(PLUGIN_CFLAGS) -MMD -MP -c -o $@ $<
+	$(SAY)
+	$(Q)$(CC) $(CPPFLAGS) $(PLUGIN_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/libotad.a: $(LIB_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 $(BUILD)/otad: $(MAIN_OBJ) $(BUILD)/libotad.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(SAY)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/otad-sim: $(SIM_OBJ) $(BUILD)/libotad.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcurl $(LIBS)
+	$(SAY)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcurl $(LIBS)
 
 $(BUILD)/otad_broker.so: $(PLUGIN_OBJ)
-	$(CC) $(PLUGIN_CFLAGS) -shared $(HARDEN_LDFLAGS) -o $@ $^ -lsqlite3 -ljansson -lcrypto
+	$(SAY)
+	$(Q)$(CC) $(PLUGIN_CFLAGS) -shared $(HARDEN_LDFLAGS) -o $@ $^ -lsqlite3 -ljansson -lcrypto
 
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libotad.a $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $(filter %.c %.a,$^) $(LIBS) -lcmocka
+	$(SAY)
+	$(Q)$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $(filter %.c %.a,$^) $(LIBS) -lcmocka
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
