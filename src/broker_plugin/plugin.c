@@ -117,16 +117,16 @@ static int device_login(struct plugin *p, const struct mosquitto *client, const 
     int rc = lookup_check(p->lookup, product, device, password, &e);
     if (rc == 0 && (strcmp(client_id, OTAD) == 0 || strlen(client_id) >= CLIENT_ID_SIZE))
         rc = err_set(&e, ERR_UNAUTHORIZED, "it may not have that client id");
-    const struct session *s = NULL;
-    if (rc == 0 && !(s = sessions_begin(&p->sessions, client, client_id, username)))
-        rc = err_set(&e, ERR_UNAUTHORIZED, "its client id is that of another device's session");
-    if (rc < 0) {
-        log_refusal(p, client, username, e.text);
-        /* "not authorised" is for good in many a device: where the store is to blame it is not said */
-        return rc == -ERR_UNAUTHORIZED ? MOSQ_ERR_AUTH : MOSQ_ERR_UNKNOWN;
+    const struct session *s = rc == 0 ? sessions_begin(&p->sessions, client, client_id, username) : NULL;
+    if (s) {
+        tell_otad(p, username, s->visitor->sessions, "login");
+        return MOSQ_ERR_SUCCESS;
     }
-    tell_otad(p, username, s->visitor->sessions, "login");
-    return MOSQ_ERR_SUCCESS;
+    if (rc == 0)
+        rc = err_set(&e, ERR_UNAUTHORIZED, "its client id is that of another device's session");
+    log_refusal(p, client, username, e.text);
+    /* "not authorised" is for good in many a device: where the store is to blame it is not said */
+    return rc == -ERR_UNAUTHORIZED ? MOSQ_ERR_AUTH : MOSQ_ERR_UNKNOWN;
 }
 
 static int on_basic_auth(int event, void *data, void *userdata)

@@ -98,7 +98,7 @@ static int read_message(const json_t *body, char product[PRODUCT_SIZE], char dev
 
 void arrivals_take(struct arrivals *a, struct inbox *in, const void *payload, size_t len, int64_t now_ms)
 {
-    char product[PRODUCT_SIZE], device[DEVICE_SIZE], event[8];
+    char product[PRODUCT_SIZE] = "", device[DEVICE_SIZE] = "", event[8] = "";
     int64_t sessions = 0;
     struct err e;
     json_t *body = NULL;

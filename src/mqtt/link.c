@@ -20,7 +20,7 @@
 #define MISC_MS        1000
 #define CONNECT_MS     15000
 #define STABLE_MS      10000 /* a connection that lasted so long was a good one */
-#define PATIENCE       8     /* attempts at our own broker before it is said */
+#define PATIENCE       20    /* attempts at our own broker before it is said */
 #define MANAGED_MIN_MS 50    /* our own broker is a moment away */
 #define MANAGED_MAX_MS 1000
 #define FOREIGN_MIN_MS 1000

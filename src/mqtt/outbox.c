@@ -47,7 +47,7 @@ static bool grow(struct outbox *o)
     struct outgoing *ring = cap <= OUTBOX_MAX ? malloc(cap * sizeof *ring) : NULL;
     if (!ring)
         return false;
-    for (size_t i = 0; i < o->n; i++)
+    for (size_t i = 0; o->cap > 0 && i < o->n; i++)
         ring[i] = o->ring[(o->first + i) % o->cap];
     free(o->ring);
     o->ring = ring;
