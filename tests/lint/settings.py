@@ -1,8 +1,8 @@
-"""The settings' table in the program is the one place where a setting stands; conf/otad.conf and docs/settings.md are made
-from what `otad -D` prints.
+"""The tables in the program are the one place where a setting, or a key of a campaign's policy, stands; conf/otad.conf,
+docs/settings.md and docs/policy.md are made from what `otad -D` and `otad --policy` print.
 
     settings.py build/otad            fails when a file is not what the program says
-    settings.py build/otad --write    makes both files
+    settings.py build/otad --write    makes the files
 """
 
 import argparse
@@ -14,6 +14,7 @@ import sys
 
 CONF = pathlib.Path("conf/otad.conf")
 PAGE = pathlib.Path("docs/settings.md")
+POLICY = pathlib.Path("docs/policy.md")
 SETTING = re.compile(r"^[#;]?\s*(\w+)\s*=\s*(.*)$")
 
 HEAD = """# Settings
@@ -25,6 +26,15 @@ A setting comes from, each overriding the one before: its default, the file give
 
 | key | environment | default | meaning |
 |---|---|---|---|
+"""
+
+POLICY_HEAD = """# A campaign's policy
+
+Made from `otad --policy` by `tests/lint/settings.py --write`; edit the table in `src/rollout/policy.c`, not this page.
+
+The object `policy` of `POST /api/v1/campaigns`; what is not given has its default, and a key that is not in this table is an
+error. Spans are written as `"30s"`, `"10m"`, `"2h"`, `"7d"`. `GET /api/v1/campaigns/{id}` shows them all.
+
 """
 
 
@@ -59,14 +69,18 @@ def compare(path, wanted):
     return list(diff)
 
 
+def printed(otad, option):
+    return subprocess.run([otad, option], stdout=subprocess.PIPE, check=True, text=True).stdout
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("otad")
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
-    printed = subprocess.run([args.otad, "-D"], stdout=subprocess.PIPE, check=True, text=True).stdout
-    rows = parse(printed)
-    wanted = {CONF: printed, PAGE: page(printed)}
+    settings = printed(args.otad, "-D")
+    rows = parse(settings)
+    wanted = {CONF: settings, PAGE: page(settings), POLICY: POLICY_HEAD + printed(args.otad, "--policy")}
     if args.write:
         for path, text in wanted.items():
             path.write_text(text, encoding="utf-8")
