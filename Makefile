@@ -108,7 +108,7 @@ $(BUILD)/otad_broker.so: $(PLUGIN_OBJ)
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libotad.a $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
-	$(Q)$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $(filter %.c %.a,$^) $(LIBS) -lcmocka
+	$(Q)$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(BUILD)/libotad.a $(LIBS) -lcmocka
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 

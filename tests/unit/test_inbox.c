@@ -1,11 +1,14 @@
 /* The store and the rollout are played by the test: what is under test is what becomes of a batch. */
-#include "../../src/mqtt/inbox.c"
+#include "../../src/mqtt/inbox.h"
 
-#include "../../src/mqtt/arrivals.c"
+#include "../../src/mqtt/arrivals.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 

@@ -1,8 +1,9 @@
-#include "../../src/mqtt/outbox.c"
+#include "../../src/mqtt/outbox.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
