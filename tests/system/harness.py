@@ -325,13 +325,27 @@ class Otad:
             return campaign if campaign["state"] in states else None
         return wait_until(look, what=f"campaign {campaign_id} {states}")
 
+    def counts(self, campaign_id):
+        """Those that are not 0."""
+        return {state: n for state, n in self.campaign(campaign_id)["counts"].items() if n}
+
+    def wait_counts(self, campaign_id, expected, timeout_s=WAIT_S):
+        seen = {}
+
+        def reached():
+            seen.update(now=self.counts(campaign_id))
+            return seen["now"] == expected
+        try:
+            wait_until(reached, timeout_s)
+        except AssertionError:
+            raise AssertionError(f"campaign {campaign_id} has {seen['now']}, not {expected}") from None
+
     def check_counts(self, campaign_id):
         """Invariant 9: the counts equal what counting the executions gives."""
         counted = {}
         for row in self.executions(campaign_id).values():
             counted[row["state"]] = counted.get(row["state"], 0) + 1
-        counts = self.campaign(campaign_id)["counts"]
-        assert {state: n for state, n in counts.items() if n} == counted
+        assert self.counts(campaign_id) == counted
 
     def module_version(self, product, device, module="default"):
         modules = self.ok("GET", f"/devices/{product}/{device}")["modules"]

@@ -29,10 +29,6 @@ def connect_all(fleet):
     assert all(device.rc == 0 for device in fleet)
 
 
-def counts(otad, campaign):
-    return {state: n for state, n in otad.campaign(campaign)["counts"].items() if n}
-
-
 def check_store(server):
     """integrity_check on a copy of the stopped server's store."""
     stores = [p for p in server.data.rglob("*")
@@ -60,11 +56,11 @@ def test_broker_killed_in_the_middle_of_a_campaign(make_otad):
     fleet = fleet_of(product, 12, go)
     connect_all(fleet)
     campaign = product.campaign(product.upload(pattern(50_000)))
-    wait_until(lambda: counts(server, campaign) == {"downloading": 12})
+    server.wait_counts(campaign, {"downloading": 12})
     old = kill_broker(server)
     go.set()
     wait_until(lambda: server.broker_pid() not in (None, old), what="a new broker")
-    wait_until(lambda: counts(server, campaign) == {"succeeded": 12})
+    server.wait_counts(campaign, {"succeeded": 12})
     server.check_counts(campaign)
     wait_until(server.healthy)
     for device in fleet:
@@ -79,7 +75,7 @@ def test_broker_killed_again_and_again(make_otad):
     for release in range(3):
         campaign = product.campaign(product.upload(version=f"2.{release}.0"))
         kill_broker(server)
-        wait_until(lambda c=campaign: counts(server, c) == {"succeeded": 12})
+        server.wait_counts(campaign, {"succeeded": 12})
         wait_until(server.broker_pid, what="a new broker")
     for device in fleet:
         device.disconnect()
@@ -93,7 +89,7 @@ def test_a_campaign_started_while_the_broker_is_down(make_otad):
     device.settle()
     kill_broker(server)
     campaign = product.campaign(product.upload())
-    wait_until(lambda: counts(server, campaign) == {"succeeded": 1})
+    server.wait_counts(campaign, {"succeeded": 1})
     device.disconnect()
 
 
@@ -128,7 +124,7 @@ def test_otad_killed_in_the_middle_of_a_campaign(make_otad):
     fleet = fleet_of(product, 50, go)
     connect_all(fleet)
     campaign = product.campaign(product.upload(pattern(100_003)))
-    wait_until(lambda: counts(server, campaign) == {"downloading": 50})
+    server.wait_counts(campaign, {"downloading": 50})
     before = server.executions(campaign)
     server.restart(signal.SIGKILL)
     after = server.executions(campaign)
@@ -136,9 +132,9 @@ def test_otad_killed_in_the_middle_of_a_campaign(make_otad):
         {name: (row["id"], row["state"]) for name, row in before.items()}
     assert all(after[name]["percent"] >= row["percent"] for name, row in before.items())
     go.set()
-    wait_until(lambda: counts(server, campaign).get("succeeded", 0) >= 5)
+    wait_until(lambda: server.counts(campaign).get("succeeded", 0) >= 5)
     server.restart(signal.SIGKILL)
-    wait_until(lambda: counts(server, campaign) == {"succeeded": 50}, timeout_s=180)
+    server.wait_counts(campaign, {"succeeded": 50}, timeout_s=180)
     server.check_counts(campaign)
     server.wait_campaign(campaign, "completed")
     for device in fleet:
@@ -156,7 +152,7 @@ def test_killed_while_a_campaign_is_made(make_otad):
     campaign = product.campaign(product.upload())
     server.restart(signal.SIGKILL)
     server.wait_campaign(campaign, "running")
-    assert counts(server, campaign) == {"queued": 3000}
+    assert server.counts(campaign) == {"queued": 3000}
     assert len(server.pages(f"/campaigns/{campaign}/executions?limit=1000")) == 3000
     server.stop()
     check_store(server)
@@ -301,8 +297,7 @@ def test_reports_wait_in_the_broker_while_otad_is_away(make_otad, mosquitto):
     product.register("d1")
     device = Stranger(server, mosquitto, product.key, "d1", "the-password-of-devices", go=go).connect()
     campaign = product.campaign(product.upload())
-    wait_until(lambda: server.executions(campaign)["d1"]["percent"] == 60)
-    row = server.executions(campaign)["d1"]
+    row = server.wait_state(campaign, "d1", "downloading")
     server.stop()
     device.say("progress", {"id": str(row["id"]), "percent": 77})  # acknowledged by the broker
     device.disconnect()

@@ -73,20 +73,48 @@ def test_over_https_alone(otad, product):
     assert set(offer) <= OFFER_FIELDS and offer["version"] == "1.2.0"
     otad.wait_state(campaign, "d1", "offered")
     assert poll(otad, product, secret).data["id"] == offer["id"]
-    assert otad.fetch(offer["url"]).data == pattern(5000)
-    for fields, state in (({"percent": 40}, "downloading"), ({"state": "installing"}, "installing")):
+    for fields, state in (({"percent": 40}, "downloading"), ({"state": "downloaded"}, "downloaded"),
+                          ({"state": "installing"}, "installing")):
         assert report(otad, product, secret, id=offer["id"], **fields).status in (200, 204)
-        otad.wait_state(campaign, "d1", state)
+        assert otad.state_of(campaign) == state
+    assert otad.fetch(offer["url"]).data == pattern(5000)
     assert poll(otad, product, secret, "1.2.0").status == 204  # the poll is a version report
     otad.wait_state(campaign, "d1", "succeeded")
     assert otad.module_version(product.key, "d1") == "1.2.0"
 
 
+def test_what_a_silent_device_fetches_is_its_progress(otad, product):
+    secret = product.register("d1")["secret"]
+    other = product.upload(pattern(7000), version="0.9.0")
+    campaign = product.campaign(product.upload(pattern(100_000)))
+    otad.wait_campaign(campaign, "running")
+    offer = wait_until(lambda: poll(otad, product, secret).data or None)
+    assert otad.http("GET", f"/firmware/{other['sha256']}", headers=basic(f"{product.key}/d1", secret)).status == 200
+    assert otad.fetch(offer["url"], method="HEAD").status == 200
+    assert otad.fetch(offer["url"], {"Range": "bytes=0-49999"}).data == pattern(100_000)[:50_000]
+    wait_until(lambda: otad.executions(campaign)["d1"]["percent"] == 50)
+    assert otad.state_of(campaign) == "downloading"
+    otad.fetch(offer["url"], {"Range": "bytes=50000-"})
+    otad.wait_state(campaign, "d1", "downloaded")
+    assert poll(otad, product, secret, "1.2.0").status == 204
+    otad.wait_state(campaign, "d1", "succeeded")
+
+
 def test_open_enrolment_over_https(otad):
     product = Product(otad, enrolment="open")
     assert poll(otad, product, "wrong").status == 401
-    assert poll(otad, product, product.enrolment_secret).status == 204
+    secret = product.enrolment_secret
+    assert poll(otad, product, secret).status == 204
     assert otad.module_version(product.key, "d1") == "1.0.0"
+    campaign = product.campaign(product.upload())
+    witness = Device(otad, product.key, "witness", secret).connect()  # of the next campaign, which starts later
+    witness.inform("1.0.0")
+    witness.settle()
+    product.campaign(product.upload(pattern(99), module="MCU"))
+    witness.offer()
+    witness.disconnect()
+    assert otad.state_of(campaign) == "queued"  # nobody listens on MQTT: it waits for the next poll
+    assert poll(otad, product, secret).data["version"] == "1.2.0"
 
 
 def test_bad_reports_over_https(otad, product):

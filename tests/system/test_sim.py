@@ -41,10 +41,6 @@ def sims():
         sim.process.wait()
 
 
-def counts(otad, campaign):
-    return {state: n for state, n in otad.campaign(campaign)["counts"].items() if n}
-
-
 def registered(product):
     return len(product.otad.pages(f"/devices?product={product.key}&limit=1000")) == DEVICES
 
@@ -57,7 +53,7 @@ def test_a_fleet_registers_updates_drops_and_fails(make_otad, sims):
     firmware = product.upload(pattern(300_007), version="1.1.0")
     campaign = product.campaign(firmware, policy={"max_attempts": 3, "retry_after": "1s"})
     assert otad.wait_campaign(campaign, "completed")["percent"] == 100
-    assert counts(otad, campaign) == {"succeeded": DEVICES}
+    assert otad.counts(campaign) == {"succeeded": DEVICES}
     otad.check_counts(campaign)
     attempts = [row["attempt"] for row in otad.executions(campaign).values()]
     assert 1 <= attempts.count(2) <= DEVICES // 2 and set(attempts) <= {1, 2}  # those that failed were tried again
@@ -73,7 +69,7 @@ def test_devices_that_get_stuck_time_out(make_otad, sims):
     wait_until(lambda: registered(product), what="every device's first inform")
     campaign = product.campaign(product.upload(version="1.1.0"), policy={"max_attempts": 1, "finish_timeout": "5s"})
     otad.wait_campaign(campaign, "completed")
-    ended = counts(otad, campaign)
+    ended = otad.counts(campaign)
     assert set(ended) == {"succeeded", "timed_out"} and sum(ended.values()) == DEVICES
     assert 1 <= ended["timed_out"] <= DEVICES // 3
     sim.end()
