@@ -222,6 +222,8 @@ class SelfActing(Device):
                 continue
             if message["id"] and message["version"] != self.version:
                 self._take(message)
+            elif message["id"]:
+                self.inform(self.version, wait=False)  # whoever offers what is here already has missed a report
 
     def _take(self, offer):
         for percent in (0, 30, 60):

@@ -2,7 +2,6 @@
 import socket
 import ssl
 import subprocess
-import time
 import urllib.parse
 
 import pytest
@@ -90,16 +89,6 @@ def test_a_device_may_not_have_the_files_of_others(otad, offered):
     other = Product(otad)
     stranger = basic(f"{other.key}/d1", other.register("d1")["secret"])
     assert otad.http("GET", f"/firmware/{offered.row['sha256']}", headers=stranger).status in (401, 403, 404)
-
-
-def test_a_signed_url_expires(otad):
-    """One with the shortest life that a policy gives; it lives at least as long as its execution."""
-    offered = Offered(otad, offer_timeout="1s", finish_timeout="1s")
-    expires = int(dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(offered.url).query))["e"])
-    if expires - time.time() > WAIT_S:
-        pytest.skip("the shortest URL outlives this test; test_tampered_urls covers the forged one")
-    wait_until(lambda: time.time() > expires + 1)
-    assert offered.status() in (401, 403, 404)
 
 
 def test_public_product_by_name_gives_the_newest(otad):
