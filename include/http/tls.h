@@ -35,4 +35,11 @@ void tls_session_end(struct tls_session *s);
  * over. */
 void tls_session_request(struct tls_session *s);
 
+/* A short reply's head and body leave as one record: libmicrohttpd hands them over one by one. gather holds
+ * back what is sent from now on, where the socket is sure to take it all at once; release lets it go, and
+ * must follow when the reply is complete. Neither waits. NULL is fine. */
+#define TLS_GATHER_MAX_BYTES (8 * 1024)
+void tls_session_gather(struct tls_session *s);
+void tls_session_release(struct tls_session *s);
+
 #endif

@@ -232,7 +232,8 @@ static struct MHD_Response *many_parts(struct request *r, struct download *d, co
     return response;
 }
 
-static struct MHD_Response *file_response(struct request *r, bool head, bool use_range, unsigned *status)
+static struct MHD_Response *file_response(struct request *r, bool head, bool use_range, unsigned *status,
+                                          uint64_t *length)
 {
     struct range parts[RANGES_MAX];
     size_t n = 0;
@@ -247,12 +248,13 @@ static struct MHD_Response *file_response(struct request *r, bool head, bool use
     progress_begin(&d->progress, r);
     r->reply.fd = -1;
     *status = verdict == RANGE_WHOLE ? 200 : 206;
+    *length = head ? 0 : n == 1 ? parts[0].end - parts[0].first : r->reply.size;
     if (verdict == RANGE_WHOLE)
         return whole(r, d, head);
     return n == 1 ? one_part(r, d, &parts[0]) : many_parts(r, d, parts, n);
 }
 
-struct MHD_Response *download_response(struct request *r, bool head, unsigned *status)
+struct MHD_Response *download_response(struct request *r, bool head, unsigned *status, uint64_t *length)
 {
     const struct conditions c = {
         .if_match = request_header(r, "If-Match"),
@@ -262,12 +264,13 @@ struct MHD_Response *download_response(struct request *r, bool head, unsigned *s
         .if_range = request_header(r, "If-Range"),
     };
     bool use_range;
+    *length = 0;
     enum precondition verdict = conditions_judge(&c, r->reply.etag, r->reply.modified_at_ms, &use_range);
     if (verdict == PRECONDITION_FAILED)
         return failed(r, ERR_PRECONDITION, status);
     if (verdict == PRECONDITION_NOT_MODIFIED)
         return not_modified(r, status);
-    struct MHD_Response *response = file_response(r, head, use_range, status);
+    struct MHD_Response *response = file_response(r, head, use_range, status, length);
     if (response && *status < 300) {
         add_digest(response, r);
         add_attachment(response, &r->reply);

@@ -17,12 +17,13 @@
 #define FIRST_RAW_BYTES 1024
 
 struct exchange *exchange_begin(struct exchanges *set, const char *target, struct MHD_Connection *c,
-                                bool admin)
+                                struct tls_session *tls, bool admin)
 {
     struct exchange *x = calloc(1, sizeof *x);
     if (!x)
         return NULL;
     x->set = set;
+    x->tls = tls;
     x->target = strnlen(target, URL_TARGET_MAX + 1) <= URL_TARGET_MAX ? strdup(target) : NULL;
     x->target_at = target;
     x->request.env = set->env;
@@ -42,6 +43,7 @@ struct exchange *exchange_begin(struct exchanges *set, const char *target, struc
 void exchange_end(struct exchange *x)
 {
     struct exchanges *set = x->set;
+    tls_session_release(x->tls);
     reply_clear(&x->request.reply);
     upload_free(x->request.upload);
     json_decref(x->request.body);
@@ -218,6 +220,7 @@ static int parse_body(struct exchange *x)
 static enum MHD_Result step_head(struct exchange *x, const char *method, const char *version)
 {
     board_count(BOARD_REQUESTS, 1);
+    tls_session_request(x->tls);
     x->phase = PHASE_BODY;
     x->head = strcmp(method, "HEAD") == 0;
     x->rc = read_head(x, method, version);

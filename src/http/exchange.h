@@ -38,8 +38,9 @@ enum phase { PHASE_HEAD, PHASE_BODY, PHASE_PARKED, PHASE_REPLY };
 struct exchange {
     struct request request;
     struct exchanges *set;
-    char *target;          /* NULL: longer than allowed */
-    const char *target_at; /* where libmicrohttpd had it */
+    struct tls_session *tls; /* NULL: not over TLS */
+    char *target;            /* NULL: longer than allowed */
+    const char *target_at;   /* where libmicrohttpd had it */
     struct url url;
     struct framing framing;
     enum phase phase;
@@ -62,7 +63,7 @@ void exchanges_close(struct exchanges *set);
 
 /* The three ends of libmicrohttpd. begin may return NULL. */
 struct exchange *exchange_begin(struct exchanges *set, const char *target, struct MHD_Connection *c,
-                                bool admin);
+                                struct tls_session *tls, bool admin);
 enum MHD_Result exchange_step(struct exchange *x, const char *method, const char *version, const char *data,
                               size_t *len);
 void exchange_end(struct exchange *x);
@@ -81,7 +82,8 @@ void reply_clear(struct reply *reply);
 /* problem+json; NULL without memory. */
 struct MHD_Response *reply_problem(const struct err *e);
 
-/* http/download.c: the answer with r->reply's file; owns its descriptor. NULL without memory. */
-struct MHD_Response *download_response(struct request *r, bool head, unsigned *status);
+/* http/download.c: the answer with r->reply's file; owns its descriptor. NULL without memory. *length: of its
+ * body, as it will be sent. */
+struct MHD_Response *download_response(struct request *r, bool head, unsigned *status, uint64_t *length);
 
 #endif

@@ -87,12 +87,16 @@ static struct MHD_Response *error_response(struct exchange *x)
     return response;
 }
 
-static struct MHD_Response *body_response(struct reply *reply)
+static struct MHD_Response *body_response(struct reply *reply, uint64_t *length)
 {
     struct MHD_Response *response;
+    *length = 0;
     if (reply->json) {
-        response = from_text(json_text(reply->json), "application/json");
+        char *text = json_text(reply->json);
+        *length = strlen(text);
+        response = from_text(text, "application/json");
     } else if (reply->text) {
+        *length = strlen(reply->text);
         response = from_text(reply->text, reply->type ? reply->type : "text/plain; charset=utf-8");
         reply->text = NULL;
     } else {
@@ -119,20 +123,23 @@ enum MHD_Result reply_queue(struct exchange *x)
 {
     struct reply *reply = &x->request.reply;
     unsigned status = reply->status ? (unsigned)reply->status : 200;
+    uint64_t length = 0; /* of an error too little to count */
     struct MHD_Response *response;
     if (x->rc) {
         status = (unsigned)err_status(x->err.code);
         log_failure(x, status);
         response = error_response(x);
     } else if (reply->fd >= 0) {
-        response = download_response(&x->request, x->head, &status);
+        response = download_response(&x->request, x->head, &status, &length);
     } else {
-        response = body_response(reply);
+        response = body_response(reply, &length);
     }
     if (!response)
         return MHD_NO;
     if (x->close || x->set->draining)
         MHD_add_response_header(response, "Connection", "close");
+    if (length <= TLS_GATHER_MAX_BYTES)
+        tls_session_gather(x->tls);
     enum MHD_Result queued = MHD_queue_response(x->request.connection, status, response);
     MHD_destroy_response(response);
     return queued;

@@ -86,18 +86,17 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
 static void *on_target(void *arg, const char *target, struct MHD_Connection *c)
 {
     struct listener *l = arg;
-    return exchange_begin(&l->http->exchanges, target, c, l->kind == KIND_SOCKET);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct tls_session *tls = l->kind == KIND_TLS && info ? info->socket_context : NULL;
+    return exchange_begin(&l->http->exchanges, target, c, tls, l->kind == KIND_SOCKET);
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url, const char *method,
                                   const char *version, const char *data, size_t *len, void **context)
 {
-    const struct listener *l = arg;
+    (void)arg;
+    (void)c;
     (void)url;
-    if (l->kind == KIND_TLS) {
-        const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-        tls_session_request(info ? info->socket_context : NULL);
-    }
     return *context ? exchange_step(*context, method, version, data, len) : MHD_NO;
 }
 

@@ -4,6 +4,7 @@
 #include "base/file.h"
 
 #include <gnutls/gnutls.h>
+#include <linux/sockios.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -11,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define TICKET_KEY_LIFE_MS (24 * 3600 * 1000)
@@ -36,6 +38,7 @@ struct tls_session {
     gnutls_session_t session;
     int fd;
     size_t record_bytes; /* asked for in the hello; 0 nothing, or done */
+    bool gathering;
 };
 
 static void credentials_release(struct credentials *c)
@@ -219,4 +222,27 @@ void tls_session_request(struct tls_session *s)
         gnutls_record_set_max_size(s->session, s->record_bytes);
         s->record_bytes = 0;
     }
+}
+
+/* Nothing waits in the socket: then its buffer, however small, takes what gather allows. */
+void tls_session_gather(struct tls_session *s)
+{
+    int waiting;
+    if (!s || s->gathering || ioctl(s->fd, SIOCOUTQ, &waiting) != 0 || waiting != 0)
+        return;
+    gnutls_record_cork(s->session);
+    s->gathering = true;
+}
+
+/* libmicrohttpd believes it has sent all, and may have left the socket corked: TCP_NODELAY pushes out what
+ * waits there, else it would wait 200 ms. Should the socket not take everything, the connection ends rather
+ * than stall: nobody would come back for the rest. */
+void tls_session_release(struct tls_session *s)
+{
+    if (!s || !s->gathering)
+        return;
+    s->gathering = false;
+    if (gnutls_record_uncork(s->session, 0) < 0)
+        shutdown(s->fd, SHUT_RDWR);
+    setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 }
