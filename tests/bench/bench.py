@@ -1,0 +1,59 @@
+"""bench.py RESULTS: every row, as a table on stdout and as JSON in RESULTS. run.sh calls it."""
+import json
+import os
+import platform
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import campaigns
+import connections
+import downloads
+from harness import BUILD
+from rows import table
+
+SUITES = [downloads.run, connections.run, campaigns.run]
+
+
+def first_line(*command):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    return (done.stdout + done.stderr).splitlines()[0].strip()
+
+
+def machine():
+    model = [line.split(": ", 1)[1] for line in Path("/proc/cpuinfo").read_text().splitlines()
+             if line.startswith("model name")]
+    return {"cpu": model[0] if model else platform.machine(), "cores": os.cpu_count(), "kernel": platform.release(),
+            "otad": first_line(BUILD / "otad", "--version"), "nginx": first_line("nginx", "-v"),
+            "openssl": first_line("openssl", "version"), "wrk": first_line("wrk", "-v"),
+            "mosquitto": first_line("mosquitto", "-h")}
+
+
+def more_descriptors():
+    """Thousands of connections, here and in the servers, which inherit this."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def main():
+    quick, results = bool(os.environ.get("QUICK")), Path(sys.argv[1])
+    os.environ["PATH"] += ":/usr/sbin"
+    # so that an end from outside still ends the servers and removes their folders
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended before all was measured"))
+    more_descriptors()
+    started = time.time()
+    rows = [row for suite in SUITES for row in suite(quick)]
+    results.parent.mkdir(parents=True, exist_ok=True)
+    results.write_text(json.dumps({
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), "took_s": round(time.time() - started, 1),
+        "quick": quick, "machine": machine(), "rows": [row.as_json() for row in rows]}, indent=1) + "\n")
+    print(table(rows, judged=not quick))
+    if quick:
+        print("QUICK: only the harness was tried; these figures mean nothing")
+
+
+if __name__ == "__main__":
+    main()

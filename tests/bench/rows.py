@@ -1,0 +1,55 @@
+"""A row of the table: samples of both sides taken in alternation, so that the ratio of each pair has no drift in it."""
+import statistics
+
+
+def spread(values):
+    return {"median": statistics.median(values), "min": min(values), "max": max(values), "samples": values}
+
+
+def number(value):
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+class Row:
+    """goal: ("ratio" or "otad", comparison, limit), judged on the median. nginx: empty where there is no peer. compare:
+    a ratio of the two would say something."""
+
+    def __init__(self, name, unit, otad, nginx=(), goal=None, note=None, compare=True):
+        self.name, self.unit, self.goal, self.note = name, unit, goal, note
+        self.sides = {"otad": spread(otad)}
+        if nginx:
+            self.sides["nginx"] = spread(nginx)
+            if compare:
+                self.sides["ratio"] = spread([mine / its for mine, its in zip(otad, nginx)])
+
+    def goal_met(self):
+        side, comparison, limit = self.goal
+        value = self.sides[side]["median"]
+        return {">=": value >= limit, "<=": value <= limit, "<": value < limit}[comparison]
+
+    def cells(self, judged):
+        def median(side):
+            return number(self.sides[side]["median"]) if side in self.sides else "-"
+        ratio = self.sides.get("ratio")
+        goal = "-"
+        if self.goal:
+            side, comparison, limit = self.goal
+            goal = f"{comparison} {limit} {'x nginx' if side == 'ratio' else self.unit}"
+        return [self.name, self.unit, median("otad"), median("nginx"), median("ratio"),
+                f"{number(ratio['min'])} to {number(ratio['max'])}" if ratio else "-", goal,
+                "-" if not self.goal or not judged else "met" if self.goal_met() else "MISSED"]
+
+    def as_json(self):
+        row = {"name": self.name, "unit": self.unit, **self.sides}
+        if self.goal:
+            row["goal"] = {"of": self.goal[0], "is": f"{self.goal[1]} {self.goal[2]}", "met": self.goal_met()}
+        return row | ({"note": self.note} if self.note else {})
+
+
+def table(rows, judged=True):
+    """The same text is Markdown."""
+    lines = [["what", "unit", "otad", "nginx", "ratio", "range", "goal", ""], *(row.cells(judged) for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |"
+                     for line in lines)
