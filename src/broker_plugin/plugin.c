@@ -31,6 +31,7 @@ struct plugin {
     struct lookup *lookup;
     struct sessions sessions;
     const void *otad; /* its connection, NULL while it is away */
+    bool served;      /* otad's session is there, and keeps what devices say while otad is away */
     bool reloading;   /* the broker asks again about everybody it knows */
     time_t minute;
     unsigned logged, unlogged;
@@ -110,6 +111,9 @@ static int device_login(struct plugin *p, const struct mosquitto *client, const 
 {
     char product[PRODUCT_SIZE], device[DEVICE_SIZE];
     struct err e;
+    /* until otad's session is there, a report would be acknowledged and go nowhere; the device tries again */
+    if (!p->served)
+        return MOSQ_ERR_UNKNOWN;
     if (!rules_split(username, product, device)) {
         log_refusal(p, client, "somebody", "the user name is not product/device");
         return MOSQ_ERR_AUTH;
@@ -221,8 +225,10 @@ static int on_control(int event, void *data, void *userdata)
         return MOSQ_ERR_SUCCESS;
     }
     const char *op = json_string_value(json_object_get(body, "op"));
-    if (op && strcmp(op, "presence") == 0)
+    if (op && strcmp(op, "presence") == 0) {
+        p->served = true; /* it comes behind otad's subscriptions */
         tell_all(p);
+    }
     json_decref(body);
     return MOSQ_ERR_SUCCESS;
 }

@@ -43,14 +43,14 @@ static void trouble(struct mqtt *m, const char *what, const char *why)
 static void ask_presence(struct mqtt *m)
 {
     static const char wish[] = "{\"op\":\"presence\"}";
-    if (mosquitto_publish(m->client, NULL, CONTROL_TOPIC, sizeof wish - 1, wish, 1, false) ==
+    if (mosquitto_publish(m->client, &m->last_wish, CONTROL_TOPIC, sizeof wish - 1, wish, 1, false) ==
         MOSQ_ERR_SUCCESS)
         outbox_sent(&m->outbox, 1);
 }
 
 static void subscribe(struct mqtt *m, const char *filter)
 {
-    int rc = mosquitto_subscribe(m->client, NULL, filter, 1);
+    int rc = mosquitto_subscribe(m->client, &m->last_wish, filter, 1);
     if (rc != MOSQ_ERR_SUCCESS)
         trouble(m, "cannot subscribe", dial_reason(rc));
 }
@@ -69,18 +69,20 @@ static void on_connect(struct mosquitto *client, void *arg, int rc)
     for (size_t i = 0; (p = protocol_at(i)); i++)
         for (const char *const *filter = p->filters; *filter; filter++)
             subscribe(m, *filter);
-    /* only our own broker has the plugin; others may take offence at a topic like that */
+    /* only our own broker has the plugin, which lets devices in from then on; others may take offence at a
+     * topic like that */
     if (is_managed(m))
         ask_presence(m);
 }
 
 static void on_subscribe(struct mosquitto *client, void *arg, int mid, int n, const int *granted)
 {
+    struct mqtt *m = arg;
     (void)client;
-    (void)mid;
     for (int i = 0; i < n; i++)
         if (granted[i] >= 0x80)
-            trouble(arg, "the broker refuses otad a subscription it needs", "");
+            trouble(m, "the broker refuses otad a subscription it needs", "");
+    m->heard |= mid == m->last_wish;
 }
 
 static void on_message(struct mosquitto *client, void *arg, const struct mosquitto_message *message)
@@ -101,7 +103,7 @@ static void on_publish(struct mosquitto *client, void *arg, int mid)
 {
     struct mqtt *m = arg;
     (void)client;
-    (void)mid;
+    m->heard |= mid == m->last_wish;
     outbox_sent(&m->outbox, -1);
 }
 
@@ -148,7 +150,7 @@ static void drop(struct mqtt *m, bool gently)
     inbox_clear(&m->inbox);
     if (m->connected)
         presence_clear(m->env.rollout->presence);
-    m->connected = m->more = false;
+    m->connected = m->heard = m->more = false;
     m->failures++;
     m->retry_ms = clock_mono_ms() + after_ms;
 }
@@ -306,7 +308,7 @@ static void say_connected(struct mqtt *m)
 
 void link_turn(struct mqtt *m, int64_t end_ms)
 {
-    bool was_connected = m->connected;
+    bool was_heard = m->heard;
     short ready = wait_for_work(m, end_ms);
     if (!m->client)
         return;
@@ -333,6 +335,6 @@ void link_turn(struct mqtt *m, int64_t end_ms)
     }
     if (*m->trouble)
         drop(m, false);
-    else if (m->connected && !was_connected)
+    else if (m->heard && !was_heard)
         say_connected(m);
 }
