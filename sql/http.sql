@@ -15,3 +15,13 @@ JOIN execution_module m ON m.execution_id = x.id
 JOIN firmware f ON f.id = m.firmware_id
 WHERE x.device_id = :device AND x.state < 7 AND x.state >= 1 AND f.filename = :name AND f.withdrawn_at_ms = 0
 ORDER BY m.active DESC, x.id DESC LIMIT 1;
+
+-- The active execution that a device fetches these bytes for.
+-- name: execution_of_file
+SELECT x.id FROM product p
+JOIN device d ON d.product_id = p.id AND d.name = :device
+JOIN execution x ON x.device_id = d.id AND x.state < 7
+JOIN execution_module m ON m.execution_id = x.id AND m.active = 1
+JOIN firmware f ON f.id = m.firmware_id AND f.sha256 = :sha256
+WHERE p.key = :product
+ORDER BY x.id DESC LIMIT 1;

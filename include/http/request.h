@@ -43,6 +43,7 @@ struct reply {
     uint64_t size;
     unsigned char sha256[32]; /* of the file */
     int64_t modified_at_ms;
+    int64_t execution_id; /* which the file is fetched for; 0 none is known */
     char attachment[129]; /* "" none: the name a browser shall save the file under */
 };
 

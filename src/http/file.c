@@ -25,6 +25,8 @@ static int send_file(struct request *r, const struct firmware *f, struct err *e)
     struct reply *reply = &r->reply;
     if (!hex_parse(f->digests.sha256, reply->sha256, sizeof reply->sha256))
         return err_set(e, ERR_INTERNAL, "firmware %lld has no SHA-256", (long long)f->id);
+    if (f->withdrawn_at_ms)
+        return err_set(e, ERR_NOT_FOUND, "firmware %lld is withdrawn", (long long)f->id);
     int rc = blob_open(r->env->blobs, f->digests.sha256, f->size, &reply->fd, e);
     if (rc)
         return err_set(e, ERR_INTERNAL, "the bytes of firmware %lld are not in the data directory",
@@ -60,16 +62,41 @@ static bool url_is_signed(struct request *r, const char *sha256)
     return true;
 }
 
+/* caller.name is PRODUCT/DEVICE; the device's name, or "" when there is none. */
+static const char *split_name(const struct caller *caller, char product[PRODUCT_SIZE])
+{
+    size_t len = strcspn(caller->name, "/");
+    product[0] = '\0';
+    if (len >= PRODUCT_SIZE || caller->name[len] == '\0')
+        return "";
+    memcpy(product, caller->name, len);
+    product[len] = '\0';
+    return caller->name + len + 1;
+}
+
 static int find_of_product(struct request *r, struct db *db, const char *sha256, int64_t *id, struct err *e)
 {
-    char product[PRODUCT_SIZE] = "";
-    size_t len = strcspn(r->caller.name, "/");
-    if (len < sizeof product)
-        memcpy(product, r->caller.name, len);
+    char product[PRODUCT_SIZE];
+    split_name(&r->caller, product);
     struct stmt *s = db_stmt(db, Q_FILE_OF_PRODUCT);
     bind_text(s, ":sha256", sha256);
     bind_text(s, ":product", product);
     return one_id(s, id, e);
+}
+
+/* Whose progress the download is. A device may fetch other files too: those tell nothing. */
+static int find_execution(struct request *r, struct db *db, struct err *e)
+{
+    char product[PRODUCT_SIZE], sha256[SHA256_TEXT_SIZE];
+    if (r->caller.role != ROLE_DEVICE)
+        return 0;
+    hex_format(r->reply.sha256, sizeof r->reply.sha256, sha256);
+    struct stmt *s = db_stmt(db, Q_EXECUTION_OF_FILE);
+    bind_text(s, ":device", split_name(&r->caller, product));
+    bind_text(s, ":product", product);
+    bind_text(s, ":sha256", sha256);
+    int rc = one_id(s, &r->reply.execution_id, e);
+    return rc == -ERR_NOT_FOUND ? 0 : rc;
 }
 
 static int find_public(struct db *db, const char *sha256, int64_t *id, struct err *e)
@@ -118,7 +145,8 @@ static int file_by_name(struct request *r, struct db *db, const char *name, stru
 
 int api_file(struct request *r, struct db *db, struct err *e)
 {
-    return is_sha256(r->arg[0]) ? file_by_sha256(r, db, r->arg[0], e) : file_by_name(r, db, r->arg[0], e);
+    int rc = is_sha256(r->arg[0]) ? file_by_sha256(r, db, r->arg[0], e) : file_by_name(r, db, r->arg[0], e);
+    return rc ? rc : find_execution(r, db, e);
 }
 
 int api_firmware_file(struct request *r, struct db *db, struct err *e)

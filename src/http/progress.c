@@ -21,7 +21,8 @@ void progress_begin(struct progress *p, const struct request *r)
     const char *slash = strchr(r->caller.name, '/');
     p->env = NULL;
     p->size = r->reply.size;
-    if (r->caller.role != ROLE_DEVICE || !slash || slash - r->caller.name >= PRODUCT_SIZE)
+    p->execution_id = r->reply.execution_id;
+    if (!p->execution_id || r->caller.role != ROLE_DEVICE || !slash || slash - r->caller.name >= PRODUCT_SIZE)
         return;
     memcpy(p->product, r->caller.name, (size_t)(slash - r->caller.name));
     p->product[slash - r->caller.name] = '\0';
@@ -51,6 +52,7 @@ static void submit(const struct progress *p, int percent)
     report->now_ms = clock_wall_ms();
     report->event =
         (struct device_event){.kind = EVENT_PROGRESS, .state = EXECUTION_DOWNLOADING, .percent = percent};
+    report->event.execution_id = p->execution_id;
     str_copy(report->event.product, sizeof report->event.product, p->product);
     str_copy(report->event.device, sizeof report->event.device, p->device);
     report->job = (struct job){.run = run_report, .done = report_done, .arg = report};

@@ -9,10 +9,12 @@
 struct progress {
     const struct http_env *env; /* NULL: nobody to report for */
     char product[PRODUCT_SIZE], device[DEVICE_SIZE];
-    uint64_t size; /* of the whole file */
+    int64_t execution_id; /* the file is its offer's */
+    uint64_t size;        /* of the whole file */
 };
 
-/* Who downloads stands in request.caller as product/device: by its secret, or by the URL of its offer. */
+/* Who downloads stands in request.caller as product/device: by its secret, or by the URL of its offer; what
+ * for, in reply.execution_id. */
 void progress_begin(struct progress *p, const struct request *r);
 
 /* The bytes from first to end of the file are with the socket. Never waits. */
