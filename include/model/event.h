@@ -26,6 +26,7 @@ enum event_kind {
 
 struct device_event {
     enum event_kind kind;
+    bool over_session; /* it came by the broker, so a session of the device is there */
     char product[PRODUCT_SIZE];
     char device[DEVICE_SIZE];
     char module[MODULE_SIZE];   /* INFORM; "default" when the device names none */

@@ -76,6 +76,7 @@ void inbox_take(struct inbox *in, const char *topic, const void *payload, size_t
         log_nonsense(in, topic, &e);
         return;
     }
+    ev.over_session = true;
     inbox_add(in, &ev);
 }
 

@@ -13,7 +13,8 @@ static void ignored(struct rollout *r)
     atomic_fetch_add(&r->ignored, 1);
 }
 
-static int register_device(struct rollout *r, struct db *w, struct party *p, int64_t now_ms, struct err *e)
+static int register_device(struct rollout *r, struct db *w, struct party *p, bool over_session,
+                           int64_t now_ms, struct err *e)
 {
     struct device d = {.product_id = p->product_id, .enabled = true, .registered_at_ms = now_ms};
     str_copy(d.product, sizeof d.product, p->product);
@@ -25,7 +26,8 @@ static int register_device(struct rollout *r, struct db *w, struct party *p, int
         return rc;
     p->device_id = d.id;
     p->device_enabled = true;
-    presence_joined(r->presence, d.id);
+    if (over_session)
+        presence_joined(r->presence, d.id);
     return 0;
 }
 
@@ -265,7 +267,7 @@ static int welcome(struct rollout *r, struct db *w, struct party *p, const struc
             atomic_fetch_add(&r->refused, 1);
         return 0;
     }
-    int rc = register_device(r, w, p, now_ms, e);
+    int rc = register_device(r, w, p, ev->over_session, now_ms, e);
     return rc < 0 ? rc : 1;
 }
 

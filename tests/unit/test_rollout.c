@@ -986,10 +986,16 @@ static void test_strangers(void **state)
 static void test_registered_over_a_session_is_there(void **state)
 {
     struct world *w = *state;
+    struct device_event by_https = event(EVENT_INFORM, "polls"), by_mqtt = event(EVENT_INFORM, "d1");
+    strcpy(by_https.version, "1.0");
+    strcpy(by_mqtt.version, "1.0");
+    by_mqtt.over_session = true;
     sessions(w, "d1", 1);
-    inform(w, "d1", "1.0");
+    must(w, deliver, &by_mqtt);
+    must(w, deliver, &by_https);
     campaign(w, firmware(w, "1.1"));
     assert_int_equal(w->sent, 1);
+    assert_string_equal(w->out[0].device, "d1");
 }
 
 static void test_unchanged_reports_write_no_timeline(void **state)
