@@ -348,6 +348,8 @@ class Otad:
         assert self.counts(campaign_id) == counted
 
     def module_version(self, product, device, module="default"):
-        modules = self.ok("GET", f"/devices/{product}/{device}")["modules"]
+        """None for a device that is not known, or has not reported that module."""
+        reply = self.api("GET", f"/devices/{product}/{device}")
+        modules = reply.data["modules"] if reply.status == 200 else []
         found = [m["version"] for m in modules if m["module"] == module]
         return found[0] if found else None

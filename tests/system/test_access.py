@@ -119,7 +119,6 @@ def test_no_path_leads_outside(otad, path):
 def negotiate(otad, version=None, session=None, ciphers=None):
     context = otad.tls()
     if version:
-        context.minimum_version = ssl.TLSVersion.TLSv1
         context.minimum_version = context.maximum_version = version
     if ciphers:
         context.set_ciphers(ciphers)
