@@ -101,13 +101,10 @@ enum campaign_action {
  * campaigns are cancelled in steps by the tick; they are cancelled at once for everyone who asks. */
 int campaign_act(struct rollout *r, struct db *w, int64_t id, enum campaign_action action, const char *who,
                  int64_t now_ms, struct err *e);
-/* The one mover of a campaign's state. ERR_CONFLICT for a move that its diagram does not have. */
-int campaign_move(struct db *w, const struct campaign *c, enum campaign_state to, const char *reason,
-                  bool forced, int64_t now_ms, struct err *e);
-/* The tick will look at the campaign's queued devices from the first on, and offer to those that are there.
- */
-void scan_add(struct rollout *r, int64_t campaign_id);
-
+/* The one mover of a campaign's state; one that runs is scanned for devices that are there. ERR_CONFLICT for
+ * a move that its diagram does not have. */
+int campaign_move(struct rollout *r, struct db *w, const struct campaign *c, enum campaign_state to,
+                  const char *reason, bool forced, int64_t now_ms, struct err *e);
 /* name and, of a draft or paused campaign, policy; revision must be the stored one. */
 int campaign_update(struct db *w, struct campaign *c, struct err *e);
 

@@ -17,10 +17,26 @@ static const unsigned legal[CAMPAIGN_STATES] = {
     [CAMPAIGN_PREPARING] = BIT(CAMPAIGN_RUNNING) | BIT(CAMPAIGN_CANCELLED),
     [CAMPAIGN_RUNNING] = BIT(CAMPAIGN_PAUSED) | BIT(CAMPAIGN_COMPLETED) | BIT(CAMPAIGN_CANCELLED),
     [CAMPAIGN_PAUSED] = BIT(CAMPAIGN_RUNNING) | BIT(CAMPAIGN_CANCELLED),
+    [CAMPAIGN_CANCELLED] = BIT(CAMPAIGN_CANCELLED), /* by force, after a gentle one */
 };
 
-int campaign_move(struct db *w, const struct campaign *c, enum campaign_state to, const char *reason,
-                  bool forced, int64_t now_ms, struct err *e)
+/* The tick looks at the campaign's queued devices from the first on, and offers to those that are there. */
+static void scan_add(struct rollout *r, int64_t campaign_id)
+{
+    for (size_t i = 0; i < r->scan_count; i++)
+        if (r->scans[i].campaign_id == campaign_id) {
+            r->scans[i].after_device_id = 0;
+            return;
+        }
+    /* a full table only delays: the devices get their offer when they come back or ask */
+    if (r->scan_count < SCANS_MAX) {
+        r->scans[r->scan_count].campaign_id = campaign_id;
+        r->scans[r->scan_count++].after_device_id = 0;
+    }
+}
+
+int campaign_move(struct rollout *r, struct db *w, const struct campaign *c, enum campaign_state to,
+                  const char *reason, bool forced, int64_t now_ms, struct err *e)
 {
     if (!(legal[c->state] & BIT(to)))
         return err_set(e, ERR_CONFLICT, "campaign %lld is %s and cannot become %s", (long long)c->id,
@@ -32,7 +48,10 @@ int campaign_move(struct db *w, const struct campaign *c, enum campaign_state to
     bind_text(s, ":reason", reason);
     bind_int(s, ":forced", forced);
     bind_int(s, ":now_ms", now_ms);
-    return stmt_run(s, NULL, e);
+    int rc = stmt_run(s, NULL, e);
+    if (rc == 0 && to == CAMPAIGN_RUNNING)
+        scan_add(r, c->id);
+    return rc;
 }
 
 /* Fills firmware's product, checks that the files belong together (one product, one file for a module). */
@@ -231,28 +250,27 @@ int campaign_act(struct rollout *r, struct db *w, int64_t id, enum campaign_acti
 {
     static const struct {
         enum campaign_state to;
-        bool forced, scans;
+        bool forced;
         const char *verb;
         unsigned from;
     } acts[] = {
-        [CAMPAIGN_START] = {CAMPAIGN_PREPARING, false, false, "started", BIT(CAMPAIGN_DRAFT)},
-        [CAMPAIGN_PAUSE] = {CAMPAIGN_PAUSED, false, false, "paused", BIT(CAMPAIGN_RUNNING)},
-        [CAMPAIGN_RESUME] = {CAMPAIGN_RUNNING, false, true, "resumed", BIT(CAMPAIGN_PAUSED)},
-        [CAMPAIGN_CANCEL] = {CAMPAIGN_CANCELLED, false, false, "cancelled", ~0u},
-        [CAMPAIGN_CANCEL_FORCE] = {CAMPAIGN_CANCELLED, true, false, "cancelled", ~0u},
+        [CAMPAIGN_START] = {CAMPAIGN_PREPARING, false, "started", BIT(CAMPAIGN_DRAFT)},
+        [CAMPAIGN_PAUSE] = {CAMPAIGN_PAUSED, false, "paused", BIT(CAMPAIGN_RUNNING)},
+        [CAMPAIGN_RESUME] = {CAMPAIGN_RUNNING, false, "resumed", BIT(CAMPAIGN_PAUSED)},
+        [CAMPAIGN_CANCEL] = {CAMPAIGN_CANCELLED, false, "cancelled", ~0u},
+        [CAMPAIGN_CANCEL_FORCE] = {CAMPAIGN_CANCELLED, true, "cancelled", ~0u},
     };
     struct campaign c;
     char reason[64];
     int rc = campaign_get(w, id, &c, e);
     if (rc < 0)
         return rc;
-    if (!(acts[action].from & BIT(c.state)))
+    bool nothing_new = c.state == CAMPAIGN_CANCELLED && (c.forced || !acts[action].forced);
+    if (!(acts[action].from & BIT(c.state)) || nothing_new)
         return err_set(e, ERR_CONFLICT, "campaign %lld is %s and cannot be %s", (long long)id,
                        campaign_state_word(c.state), acts[action].verb);
     snprintf(reason, sizeof reason, "%s by %.40s", acts[action].verb, who);
-    rc = campaign_move(w, &c, acts[action].to, reason, acts[action].forced, now_ms, e);
-    if (rc == 0 && acts[action].scans)
-        scan_add(r, id);
+    rc = campaign_move(r, w, &c, acts[action].to, reason, acts[action].forced, now_ms, e);
     if (rc == 0)
         log_info("campaign %lld \"%s\": %s", (long long)id, c.name, reason);
     return rc;

@@ -19,20 +19,6 @@ struct sink {
     size_t cap, n;
 };
 
-void scan_add(struct rollout *r, int64_t campaign_id)
-{
-    for (size_t i = 0; i < r->scan_count; i++)
-        if (r->scans[i].campaign_id == campaign_id) {
-            r->scans[i].after_device_id = 0;
-            return;
-        }
-    /* a full table only delays: the devices get their offer when they come back or ask */
-    if (r->scan_count < SCANS_MAX) {
-        r->scans[r->scan_count].campaign_id = campaign_id;
-        r->scans[r->scan_count++].after_device_id = 0;
-    }
-}
-
 static void scan_remove(struct rollout *r, size_t i)
 {
     r->scans[i] = r->scans[--r->scan_count];
@@ -111,15 +97,15 @@ static int prepare_step(struct rollout *r, struct db *w, int64_t campaign_id, in
         rc = stmt_run(s, NULL, e);
     }
     if (rc == 0 && n < PREPARE_DEVICES) {
-        rc = campaign_move(w, &c, CAMPAIGN_RUNNING, "", false, now_ms, e);
-        scan_add(r, campaign_id);
+        rc = campaign_move(r, w, &c, CAMPAIGN_RUNNING, "", false, now_ms, e);
         log_info("campaign %lld \"%s\" is running", (long long)c.id, c.name);
     }
     *again = true;
     return rc;
 }
 
-static int complete_if_done(struct db *w, int64_t campaign_id, int64_t now_ms, struct err *e)
+static int complete_if_done(struct rollout *r, struct db *w, int64_t campaign_id, int64_t now_ms,
+                            struct err *e)
 {
     struct campaign c;
     struct campaign_counts counts;
@@ -128,7 +114,7 @@ static int complete_if_done(struct db *w, int64_t campaign_id, int64_t now_ms, s
         return rc;
     rc = campaign_get(w, campaign_id, &c, e);
     if (rc == 0)
-        rc = campaign_move(w, &c, CAMPAIGN_COMPLETED, "", false, now_ms, e);
+        rc = campaign_move(r, w, &c, CAMPAIGN_COMPLETED, "", false, now_ms, e);
     if (rc == 0)
         log_info("campaign %lld \"%s\" is completed: %lld of %lld succeeded", (long long)c.id, c.name,
                  (long long)counts.n[EXECUTION_SUCCEEDED], (long long)counts.total);
@@ -213,7 +199,7 @@ static int step_campaigns(struct rollout *r, struct db *w, int64_t now_ms, bool 
         } else if (live[i].state == CAMPAIGN_CANCELLED) {
             rc = cancel_step(w, live[i].id, now_ms, again, e);
         } else if (live[i].state == CAMPAIGN_RUNNING) {
-            rc = complete_if_done(w, live[i].id, now_ms, e);
+            rc = complete_if_done(r, w, live[i].id, now_ms, e);
         }
     }
     return rc < 0 ? rc : 0;

@@ -850,8 +850,13 @@ static void test_cancel_by_force(void **state)
     device_there(w, "d1", "1.0");
     int64_t id = campaign(w, firmware(w, "1.1"));
     bring_to(w, id, "d1", EXECUTION_DOWNLOADING);
+    act(w, id, CAMPAIGN_CANCEL);
+    assert_state(w, id, "d1", EXECUTION_DOWNLOADING);
     act(w, id, CAMPAIGN_CANCEL_FORCE);
     assert_state(w, id, "d1", EXECUTION_CANCELLED);
+    struct act again = {id, CAMPAIGN_CANCEL_FORCE};
+    struct err e;
+    assert_int_equal(try_it(w, act_run, &again, &e), -ERR_CONFLICT);
     assert_int_equal(campaign_state(w, id), CAMPAIGN_CANCELLED);
     check_world(w);
 }
