@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct MHD_Connection;
 struct tls;         /* certificate and ticket key of the process; thread-safe */
@@ -41,5 +42,9 @@ void tls_session_request(struct tls_session *s);
 #define TLS_GATHER_MAX_BYTES (8 * 1024)
 void tls_session_gather(struct tls_session *s);
 void tls_session_release(struct tls_session *s);
+
+/* A reply with a body of so many bytes begins. What TLS adds to them makes its last record the one after
+ * which nothing follows, however the head and the records are cut. NULL is fine. */
+void tls_session_follow(struct tls_session *s, uint64_t bytes);
 
 #endif

@@ -248,7 +248,9 @@ static struct MHD_Response *file_response(struct request *r, bool head, bool use
     progress_begin(&d->progress, r);
     r->reply.fd = -1;
     *status = verdict == RANGE_WHOLE ? 200 : 206;
-    *length = head ? 0 : n == 1 ? parts[0].end - parts[0].first : r->reply.size;
+    *length = head || n > 0 ? 0 : r->reply.size;
+    for (size_t i = 0; i < n; i++)
+        *length += parts[i].end - parts[i].first;
     if (verdict == RANGE_WHOLE)
         return whole(r, d, head);
     return n == 1 ? one_part(r, d, &parts[0]) : many_parts(r, d, parts, n);

@@ -140,6 +140,8 @@ enum MHD_Result reply_queue(struct exchange *x)
         MHD_add_response_header(response, "Connection", "close");
     if (length <= TLS_GATHER_MAX_BYTES)
         tls_session_gather(x->tls);
+    else if (!x->head)
+        tls_session_follow(x->tls, length);
     enum MHD_Result queued = MHD_queue_response(x->request.connection, status, response);
     MHD_destroy_response(response);
     return queued;

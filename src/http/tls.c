@@ -39,6 +39,7 @@ struct tls_session {
     int fd;
     size_t record_bytes; /* asked for in the hello; 0 nothing, or done */
     bool gathering;
+    uint64_t following; /* at least so many bytes are still to be sent */
 };
 
 static void credentials_release(struct credentials *c)
@@ -187,6 +188,21 @@ static int on_handshake(gnutls_session_t session, unsigned type, unsigned post, 
     return 0;
 }
 
+/* GnuTLS hands over one record at a time. While more is sure to follow, the kernel may keep it: then TCP
+ * sends full segments instead of one for each record, and the client is woken once for four. */
+static ssize_t on_push(gnutls_transport_ptr_t to, const giovec_t *parts, int n)
+{
+    struct tls_session *s = to;
+    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)n};
+    uint64_t bytes = 0;
+    for (int i = 0; i < n; i++)
+        bytes += parts[i].iov_len;
+    ssize_t sent = sendmsg(s->fd, &message, MSG_NOSIGNAL | (s->following > bytes ? MSG_MORE : 0));
+    if (sent > 0)
+        s->following -= s->following < (uint64_t)sent ? s->following : (uint64_t)sent;
+    return sent;
+}
+
 struct tls_session *tls_session_begin(struct tls *t, struct MHD_Connection *connection, int fd)
 {
     const union MHD_ConnectionInfo *info =
@@ -205,6 +221,8 @@ struct tls_session *tls_session_begin(struct tls *t, struct MHD_Connection *conn
     pthread_mutex_unlock(&t->lock);
     gnutls_credentials_set(s->session, GNUTLS_CRD_CERTIFICATE, s->credentials->cert);
     gnutls_session_set_ptr(s->session, s);
+    gnutls_transport_set_ptr2(s->session, gnutls_transport_get_ptr(s->session), s);
+    gnutls_transport_set_vec_push_function(s->session, on_push);
     gnutls_handshake_set_hook_function(s->session, GNUTLS_HANDSHAKE_ANY, GNUTLS_HOOK_POST, on_handshake);
     return s;
 }
@@ -245,4 +263,10 @@ void tls_session_release(struct tls_session *s)
     if (gnutls_record_uncork(s->session, 0) < 0)
         shutdown(s->fd, SHUT_RDWR);
     setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+}
+
+void tls_session_follow(struct tls_session *s, uint64_t bytes)
+{
+    if (s)
+        s->following = bytes;
 }
