@@ -19,11 +19,18 @@ FROM campaign c JOIN product p ON p.id = c.product_id
 WHERE c.id < :before_id AND (:state IS NULL OR c.state = :state)
 ORDER BY c.id DESC LIMIT :cap;
 
--- What the tick has to look at: campaigns that are not over.
+-- What the tick has to do: devices of a campaign to be prepared or cancelled, and campaigns whose executions
+-- are all final. Those that merely run are not read, however many they are.
 -- name: campaign_live
 SELECT id, state FROM campaign
-WHERE finished_at_ms = 0 AND state IN ('preparing', 'running', 'cancelled')
-ORDER BY id;
+WHERE finished_at_ms = 0
+  AND (state IN ('preparing', 'cancelled')
+       OR (state = 'running' AND NOT EXISTS (SELECT 1 FROM wave_count k
+                                             WHERE k.campaign_id = campaign.id AND k.state < 7 AND k.n > 0)))
+ORDER BY state, id;
+
+-- name: campaign_running
+SELECT id FROM campaign WHERE finished_at_ms = 0 AND state = 'running' AND product_id = :product_id;
 
 -- name: campaign_firmware_ids
 SELECT firmware_id FROM campaign_firmware WHERE campaign_id = :id ORDER BY ord;

@@ -28,6 +28,8 @@ FROM execution x
      JOIN execution_module m ON m.execution_id = x.id AND m.module = :module AND m.done_at_ms = 0
      JOIN firmware f ON f.id = m.firmware_id
 WHERE x.device_id = :device_id AND x.state < 7
+  AND NOT EXISTS (SELECT 1 FROM execution_module b
+                  WHERE b.execution_id = x.id AND b.ord < m.ord AND b.done_at_ms = 0)
 ORDER BY x.id DESC LIMIT :cap;
 
 -- name: execution_any_live
@@ -71,6 +73,26 @@ WHERE execution_id = :id;
 
 -- name: execution_module_done
 UPDATE execution_module SET done_at_ms = :now_ms WHERE execution_id = :id AND ord = :ord AND done_at_ms = 0;
+
+-- This module of an execution in testing has gone back: it is to be done again.
+-- name: execution_module_undo
+UPDATE execution_module SET done_at_ms = 0 WHERE execution_id = :id AND module = :module;
+
+-- An attempt that failed in testing, and nobody knows by which module: the last one is to be done again.
+-- name: execution_module_undo_last
+UPDATE execution_module SET done_at_ms = 0
+WHERE execution_id = :id AND ord = (SELECT max(ord) FROM execution_module WHERE execution_id = :id)
+  AND NOT EXISTS (SELECT 1 FROM execution_module b WHERE b.execution_id = :id AND b.done_at_ms = 0);
+
+-- Whether a campaign that started later waits with a module that this execution has yet to do (invariant 5).
+-- name: execution_outdated
+SELECT 1
+FROM execution_module m
+     JOIN execution y ON y.device_id = m.device_id AND y.state < 7 AND y.state < 2 AND y.id <> m.execution_id
+     JOIN execution_module n ON n.execution_id = y.id AND n.module = m.module AND n.done_at_ms = 0
+     JOIN campaign c ON c.id = y.campaign_id AND c.state <> 'cancelled'
+WHERE m.execution_id = :id AND m.done_at_ms = 0
+LIMIT 1;
 
 -- name: execution_modules_left
 SELECT count(*) FROM execution_module WHERE execution_id = :id AND done_at_ms = 0;
@@ -160,8 +182,8 @@ SELECT p.id, p.enabled, p.enrolment = 'open', p.protocol, p.version_scheme, p.su
 FROM device d JOIN product p ON p.id = d.product_id
 WHERE d.id = :id;
 
--- Whether this version is what an execution brings for a module; no row when it brings nothing for it.
+-- The version that an execution brings for a module; no row when it brings nothing for it.
 -- name: execution_brings
-SELECT f.version = :version
+SELECT f.version
 FROM execution_module m JOIN firmware f ON f.id = m.firmware_id
 WHERE m.execution_id = :id AND m.module = :module;

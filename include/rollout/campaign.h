@@ -105,6 +105,8 @@ int campaign_act(struct rollout *r, struct db *w, int64_t id, enum campaign_acti
  * a move that its diagram does not have. */
 int campaign_move(struct rollout *r, struct db *w, const struct campaign *c, enum campaign_state to,
                   const char *reason, bool forced, int64_t now_ms, struct err *e);
+/* The tick looks at the campaign's queued devices from the first on, and offers to those that are there. */
+void campaign_scan(struct rollout *r, int64_t campaign_id);
 /* name and, of a draft or paused campaign, policy; revision must be the stored one. */
 int campaign_update(struct db *w, struct campaign *c, struct err *e);
 

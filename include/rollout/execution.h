@@ -81,12 +81,13 @@ int execution_move(struct db *w, struct execution *x, enum execution_state to, c
                    int64_t now_ms, struct err *e);
 
 /* An attempt is over without success: another one is queued where the policy has one left, else x ends in
- * final. */
+ * final. What would wait beside a newer campaign for the same module is superseded (invariant 5); what failed
+ * in testing has its module to do again. */
 int execution_attempt_ended(struct db *w, struct execution *x, enum execution_state final, enum reason reason,
                             const char *detail, int64_t now_ms, struct err *e);
 
-/* The target version of module ord was seen (or the device's word is taken for it): on to the next module, to
- * testing, or to succeeded. */
+/* The target version of module ord, the one that x is at, was seen (or the device's word is taken for it): on
+ * to the next module, to testing, or to succeeded; of a cancelled campaign nothing more begins. */
 int execution_module_done(struct db *w, struct execution *x, int ord, int64_t now_ms, struct err *e);
 
 /* The clock of x has run out. */
@@ -94,7 +95,7 @@ int execution_clock_ended(struct rollout *r, struct db *w, struct execution *x, 
                           struct err *e);
 
 /* Makes the execution of a device in a campaign that starts: queued, or final at once (invariant 6), and
- * supersedes older ones (invariant 5). modules: the campaign's, in order. */
+ * where it applies supersedes older ones (invariant 5). modules: the campaign's, in order. */
 struct campaign_module {
     int ord;
     char module[MODULE_SIZE], version[VERSION_SIZE];

@@ -20,8 +20,7 @@ static const unsigned legal[CAMPAIGN_STATES] = {
     [CAMPAIGN_CANCELLED] = BIT(CAMPAIGN_CANCELLED), /* by force, after a gentle one */
 };
 
-/* The tick looks at the campaign's queued devices from the first on, and offers to those that are there. */
-static void scan_add(struct rollout *r, int64_t campaign_id)
+void campaign_scan(struct rollout *r, int64_t campaign_id)
 {
     for (size_t i = 0; i < r->scan_count; i++)
         if (r->scans[i].campaign_id == campaign_id) {
@@ -50,7 +49,7 @@ int campaign_move(struct rollout *r, struct db *w, const struct campaign *c, enu
     bind_int(s, ":now_ms", now_ms);
     int rc = stmt_run(s, NULL, e);
     if (rc == 0 && to == CAMPAIGN_RUNNING)
-        scan_add(r, c->id);
+        campaign_scan(r, c->id);
     return rc;
 }
 

@@ -99,9 +99,10 @@ int execution_create(struct db *w, const struct campaign *c, enum version_scheme
 {
     struct verdict v;
     int64_t id = 0;
-    int rc = supersede_older(w, c->id, device_id, now_ms, e);
-    if (rc == 0)
-        rc = judge(w, c, scheme, modules, n, device_id, &v, e);
+    int rc = judge(w, c, scheme, modules, n, device_id, &v, e);
+    /* a campaign that is not for the device takes nothing from it */
+    if (rc == 0 && v.state != EXECUTION_SUPERSEDED)
+        rc = supersede_older(w, c->id, device_id, now_ms, e);
     if (rc == 0)
         rc = insert_execution(w, c->id, device_id, &v, now_ms, &id, e);
     for (size_t i = 0; i < n && rc == 0; i++)

@@ -107,24 +107,29 @@ static int live_modules(struct db *w, int64_t device_id, const char *module, str
 
 /* A target of a testing module is done already and so not among live_modules: an old version there is a
  * rollback. */
-static int testing_went_back(struct db *w, int64_t device_id, const struct device_event *ev, int64_t now_ms,
-                             struct err *e)
+static int testing_went_back(struct db *w, const struct party *p, const struct device_event *ev,
+                             int64_t now_ms, struct err *e)
 {
     struct execution live[LIVE_MAX];
     size_t n;
-    int rc = execution_live(w, device_id, live, &n, e);
+    int rc = execution_live(w, p->device_id, live, &n, e);
     if (rc < 0 || n == 0 || live[0].state != EXECUTION_TESTING)
         return rc;
     bool same = false;
     struct stmt *s = db_stmt(w, Q_EXECUTION_BRINGS);
     bind_int(s, ":id", live[0].id);
     bind_text(s, ":module", ev->module);
-    bind_text(s, ":version", ev->version);
     rc = stmt_step(s, e);
     if (rc > 0)
-        same = col_int(s, 0);
+        same = version_standing(p->scheme, ev->version, col_ptr(s, 0)) == STANDING_ON_TARGET;
     stmt_end(s);
-    return rc <= 0 || same ? rc < 0 ? rc : 0 : other_version(w, &live[0], ev->version, now_ms, e);
+    if (rc <= 0 || same)
+        return rc < 0 ? rc : 0;
+    s = db_stmt(w, Q_EXECUTION_MODULE_UNDO);
+    bind_int(s, ":id", live[0].id);
+    bind_text(s, ":module", ev->module);
+    rc = stmt_run(s, NULL, e);
+    return rc < 0 ? rc : other_version(w, &live[0], ev->version, now_ms, e);
 }
 
 static int on_inform(struct db *w, const struct party *p, const struct device_event *ev, int64_t now_ms,
@@ -150,7 +155,7 @@ static int on_inform(struct db *w, const struct party *p, const struct device_ev
         }
     }
     if (rc == 0 && changed)
-        rc = testing_went_back(w, p->device_id, ev, now_ms, e);
+        rc = testing_went_back(w, p, ev, now_ms, e);
     if (rc == 0 && changed && !matched)
         rc = late_success(w, p->device_id, ev, now_ms, e);
     return rc;
@@ -281,16 +286,16 @@ int rollout_event(struct rollout *r, struct db *w, const struct device_event *ev
     int rc = party_get(w, ev->product, ev->device, &p, e);
     if (rc == 0 && !p.device_id && (rc = welcome(r, w, &p, ev, now_ms, e)) == 0)
         return 0;
+    if (rc >= 0 && ev->kind == EVENT_LOGIN) { /* also of who is disabled: it may be enabled again */
+        presence_sessions(r->presence, p.device_id, ev->sessions);
+        return 0;
+    }
     if (rc == -ERR_NOT_FOUND || (rc >= 0 && (!p.product_enabled || !p.device_enabled))) {
         atomic_fetch_add(&r->refused, 1);
         return 0;
     }
     if (rc < 0)
         return rc;
-    if (ev->kind == EVENT_LOGIN) {
-        presence_sessions(r->presence, p.device_id, ev->sessions);
-        return 0;
-    }
     presence_touch(r->presence, p.device_id, now_ms);
     bool asks = ev->kind == EVENT_READY || ev->kind == EVENT_INFORM || ev->kind == EVENT_REQUEST;
     rc = 0;

@@ -233,6 +233,35 @@ static bool may_try_again(const struct execution *x, enum reason reason)
     return campaign_goes_on && x->attempt < x->policy.max_attempts && (x->policy.retry_on & 1u << reason);
 }
 
+static int is_outdated(struct db *w, int64_t id, bool *outdated, struct err *e)
+{
+    struct stmt *s STMT_AUTO = db_stmt(w, Q_EXECUTION_OUTDATED);
+    bind_int(s, ":id", id);
+    int rc = stmt_step(s, e);
+    *outdated = rc > 0;
+    return rc < 0 ? rc : 0;
+}
+
+/* Back to the queue for another attempt or the next module, unless the campaign is over or a newer one has
+ * come meanwhile: what waits is superseded whenever it begins to wait (invariant 5). */
+static int queue_again(struct db *w, struct execution *x, const struct change *c, int64_t now_ms,
+                       struct err *e)
+{
+    bool outdated = false;
+    int rc = 0;
+    if (x->campaign_state == CAMPAIGN_CANCELLED)
+        return execution_move(w, x, EXECUTION_CANCELLED, c, now_ms, e);
+    if (x->state == EXECUTION_TESTING) { /* where all modules count as done */
+        struct stmt *s = db_stmt(w, Q_EXECUTION_MODULE_UNDO_LAST);
+        bind_int(s, ":id", x->id);
+        rc = stmt_run(s, NULL, e);
+    }
+    if (rc == 0)
+        rc = is_outdated(w, x->id, &outdated, e);
+    return rc < 0 ? rc
+                  : execution_move(w, x, outdated ? EXECUTION_SUPERSEDED : EXECUTION_QUEUED, c, now_ms, e);
+}
+
 int execution_attempt_ended(struct db *w, struct execution *x, enum execution_state final, enum reason reason,
                             const char *detail, int64_t now_ms, struct err *e)
 {
@@ -241,7 +270,7 @@ int execution_attempt_ended(struct db *w, struct execution *x, enum execution_st
         return execution_move(w, x, final, &c, now_ms, e);
     c.percent = 0;
     c.due_at_ms = now_ms + backoff_ms(&x->policy, x->attempt);
-    return execution_move(w, x, EXECUTION_QUEUED, &c, now_ms, e);
+    return queue_again(w, x, &c, now_ms, e);
 }
 
 static int modules_left(struct db *w, int64_t id, int64_t *left, struct err *e)
@@ -272,7 +301,7 @@ int execution_module_done(struct db *w, struct execution *x, int ord, int64_t no
     if (left > 0) {
         /* the next module is offered with attempts of its own */
         struct change next = {.reason = REASON_NONE};
-        return x->state == EXECUTION_PENDING ? 0 : execution_move(w, x, EXECUTION_QUEUED, &next, now_ms, e);
+        return x->state == EXECUTION_PENDING ? 0 : queue_again(w, x, &next, now_ms, e);
     }
     bool was_there = x->attempt == 0;
     struct change done = {

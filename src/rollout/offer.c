@@ -131,6 +131,10 @@ static int offer_queued(struct rollout *r, struct db *w, const struct party *p, 
             rc = execution_move(w, x, EXECUTION_OFFERED, &c, now_ms, e);
             return rc < 0 ? rc : offer_of(r, w, p, x, m.firmware_id, now_ms, out, sends, e);
         }
+        /* an attempt that failed in the hold-off: the version is from before, the device's next word of it
+         * decides; one that reports none has come back, which is all that can be known */
+        if (x->attempt > 0 && !p->success_by_report)
+            return 0;
         if ((rc = execution_module_done(w, x, m.ord, now_ms, e)) < 0)
             return rc;
         if (execution_is_final(x->state))

@@ -136,7 +136,21 @@ static int end_all(struct db *w, const int64_t ids[], size_t n, enum execution_s
     return rc;
 }
 
-static int cancel_step(struct db *w, int64_t campaign_id, int64_t now_ms, bool *again, struct err *e)
+/* Devices that were freed by force may have something newer waiting, and nothing else would tell them. */
+static int scan_product(struct rollout *r, struct db *w, int64_t product_id, struct err *e)
+{
+    int64_t ids[SCANS_MAX];
+    size_t n;
+    struct stmt *s = db_stmt(w, Q_CAMPAIGN_RUNNING);
+    bind_int(s, ":product_id", product_id);
+    int rc = read_ids(s, ids, SCANS_MAX, &n, e);
+    for (size_t i = 0; i < n; i++)
+        campaign_scan(r, ids[i]);
+    return rc;
+}
+
+static int cancel_step(struct rollout *r, struct db *w, int64_t campaign_id, int64_t now_ms, bool *again,
+                       struct err *e)
 {
     struct campaign c;
     int64_t ids[CANCELS];
@@ -159,6 +173,8 @@ static int cancel_step(struct db *w, int64_t campaign_id, int64_t now_ms, bool *
         bind_int(s, ":now_ms", now_ms);
         rc = stmt_run(s, NULL, e);
     }
+    if (rc == 0 && n < CANCELS && c.forced)
+        rc = scan_product(r, w, c.product_id, e);
     return rc;
 }
 
@@ -191,15 +207,16 @@ static int step_campaigns(struct rollout *r, struct db *w, int64_t now_ms, bool 
         live[n].state = (enum campaign_state)campaign_state_parse(col_ptr(s, 1));
     }
     stmt_end(s);
-    bool prepared = false; /* one campaign a call: the writer has others to serve */
+    bool stepped = false; /* one large step a call: the writer has others to serve */
     for (size_t i = 0; i < n && rc >= 0; i++) {
-        if (live[i].state == CAMPAIGN_PREPARING && !prepared) {
-            prepared = true;
-            rc = prepare_step(r, w, live[i].id, now_ms, again, e);
-        } else if (live[i].state == CAMPAIGN_CANCELLED) {
-            rc = cancel_step(w, live[i].id, now_ms, again, e);
-        } else if (live[i].state == CAMPAIGN_RUNNING) {
+        if (live[i].state == CAMPAIGN_RUNNING) {
             rc = complete_if_done(r, w, live[i].id, now_ms, e);
+        } else if (stepped) {
+            *again = true;
+        } else {
+            stepped = true;
+            rc = live[i].state == CAMPAIGN_PREPARING ? prepare_step(r, w, live[i].id, now_ms, again, e)
+                                                     : cancel_step(r, w, live[i].id, now_ms, again, e);
         }
     }
     return rc < 0 ? rc : 0;

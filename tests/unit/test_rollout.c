@@ -875,6 +875,205 @@ static void test_draft_waits_for_start(void **state)
     assert_int_equal(campaign_state(w, id), CAMPAIGN_RUNNING);
 }
 
+static struct campaign_spec two_modules(struct world *w)
+{
+    struct campaign_spec spec = spec_for(firmware_for(w, "esp32", "2.0"));
+    spec.firmware[1] = firmware_for(w, "stm32", "3.0");
+    spec.firmware_count = 2;
+    inform_module(w, "d1", "esp32", "1.0");
+    inform_module(w, "d1", "stm32", "1.0");
+    sessions(w, "d1", 1);
+    return spec;
+}
+
+/* What a device says of a module that is not the one it works on is no news of its work. */
+static void test_modules_do_not_disturb_each_other(void **state)
+{
+    struct world *w = *state;
+    struct campaign_spec spec = two_modules(w);
+    spec.policy.max_attempts = 2;
+    int64_t id = campaign_of(w, &spec);
+    report_error(w, "d1", 0, REASON_DOWNLOAD);
+    later(w, HOUR);
+    assert_int_equal(execution_of(w, id, "d1").attempt, 2);
+    bring_to(w, id, "d1", EXECUTION_DOWNLOADING);
+    inform_module(w, "d1", "stm32", "3.0"); /* by other means, and out of turn */
+    assert_state(w, id, "d1", EXECUTION_DOWNLOADING);
+    assert_int_equal(execution_of(w, id, "d1").attempt, 2);
+    inform_module(w, "d1", "esp32", "2.0");
+    assert_state(w, id, "d1", EXECUTION_SUCCEEDED);
+    check_world(w);
+}
+
+static void test_invariant_11_only_of_the_module_at_work(void **state)
+{
+    struct world *w = *state;
+    struct campaign_spec spec = two_modules(w);
+    int64_t id = campaign_of(w, &spec);
+    bring_to(w, id, "d1", EXECUTION_INSTALLING);
+    inform_module(w, "d1", "stm32", "1.0"); /* its turn has not come */
+    later(w, MINUTE);
+    assert_state(w, id, "d1", EXECUTION_INSTALLING);
+    check_world(w);
+}
+
+/* A rollback in the hold-off is an attempt like others: the next one offers again what was thought done. */
+static void test_invariant_11_rollback_in_testing_is_retried(void **state)
+{
+    struct world *w = *state;
+    struct campaign_spec spec = spec_for(firmware(w, "1.1"));
+    spec.policy.health_hold_off_ms = 5 * MINUTE;
+    spec.policy.max_attempts = 2;
+    spec.policy.retry_after_ms = MINUTE;
+    device_there(w, "d1", "1.0");
+    int64_t id = campaign_of(w, &spec);
+    inform(w, "d1", "1.1");
+    assert_state(w, id, "d1", EXECUTION_TESTING);
+    inform(w, "d1", "1.0");
+    assert_state(w, id, "d1", EXECUTION_QUEUED);
+    later(w, MINUTE);
+    assert_state(w, id, "d1", EXECUTION_OFFERED);
+    assert_int_equal(w->sent, 1);
+    inform(w, "d1", "1.1");
+    assert_state(w, id, "d1", EXECUTION_TESTING);
+    inform(w, "d1", "1.0");
+    assert_state(w, id, "d1", EXECUTION_ROLLED_BACK);
+    check_world(w);
+}
+
+/* Two modules, of which the second fails its hold-off: the first stays done, and attempts are still counted.
+ */
+static void test_retry_from_testing_of_one_module(void **state)
+{
+    struct world *w = *state;
+    struct campaign_spec spec = two_modules(w);
+    spec.policy.health_hold_off_ms = 5 * MINUTE;
+    spec.policy.max_attempts = 2;
+    spec.policy.retry_after_ms = 0;
+    int64_t id = campaign_of(w, &spec);
+    inform_module(w, "d1", "esp32", "2.0");
+    inform_module(w, "d1", "stm32", "3.0");
+    assert_state(w, id, "d1", EXECUTION_TESTING);
+    inform_module(w, "d1", "stm32", "1.0");
+    assert_state(w, id, "d1", EXECUTION_OFFERED);
+    assert_string_equal(w->out[0].offer.module, "stm32");
+    assert_int_equal(execution_of(w, id, "d1").attempt, 2);
+    inform_module(w, "d1", "stm32", "3.0");
+    inform_module(w, "d1", "stm32", "1.0");
+    assert_state(w, id, "d1", EXECUTION_ROLLED_BACK);
+    check_world(w);
+}
+
+/* Not heard in its hold-off, with attempts left: its next word of its version decides. */
+static void test_silent_in_hold_off_is_retried(void **state)
+{
+    struct world *w = *state;
+    struct campaign_spec spec = spec_for(firmware(w, "1.1"));
+    spec.policy.health_hold_off_ms = 5 * MINUTE;
+    spec.policy.retry_after_ms = MINUTE;
+    device_there(w, "slow", "1.0");
+    device_there(w, "back", "1.0");
+    int64_t id = campaign_of(w, &spec);
+    inform(w, "slow", "1.1");
+    inform(w, "back", "1.1");
+    sessions(w, "slow", 0);
+    sessions(w, "back", 0);
+    later(w, 5 * MINUTE);
+    assert_state(w, id, "slow", EXECUTION_QUEUED);
+    later(w, MINUTE);
+    sessions(w, "slow", 1);
+    sessions(w, "back", 1);
+    request(w, "slow"); /* the version the store has of it is from before */
+    assert_true(w->out[0].nothing);
+    assert_state(w, id, "slow", EXECUTION_QUEUED);
+    inform(w, "slow", "1.1");
+    assert_state(w, id, "slow", EXECUTION_SUCCEEDED);
+    inform(w, "back", "1.0");
+    assert_state(w, id, "back", EXECUTION_OFFERED);
+    assert_int_equal(execution_of(w, id, "back").attempt, 2);
+    check_world(w);
+}
+
+/* What is under way when its campaign is cancelled may end, but nothing more of it begins. */
+static void test_cancelled_between_modules(void **state)
+{
+    struct world *w = *state;
+    struct campaign_spec spec = two_modules(w);
+    int64_t id = campaign_of(w, &spec);
+    act(w, id, CAMPAIGN_CANCEL);
+    assert_state(w, id, "d1", EXECUTION_OFFERED);
+    inform_module(w, "d1", "esp32", "2.0");
+    assert_state(w, id, "d1", EXECUTION_CANCELLED);
+    check_world(w);
+}
+
+/* A newer campaign has come while an attempt ran: there is no second attempt of the older one. */
+static void test_invariant_5_no_retry_beside_a_newer_one(void **state)
+{
+    struct world *w = *state;
+    struct campaign_spec spec = spec_for(firmware(w, "1.1"));
+    spec.policy.allow_downgrade = true;
+    device_there(w, "d1", "1.0");
+    int64_t first = campaign_of(w, &spec), second = campaign(w, firmware(w, "1.2"));
+    assert_state(w, first, "d1", EXECUTION_OFFERED);
+    assert_state(w, second, "d1", EXECUTION_QUEUED);
+    report_error(w, "d1", 0, REASON_DOWNLOAD);
+    assert_state(w, first, "d1", EXECUTION_SUPERSEDED);
+    assert_state(w, second, "d1", EXECUTION_OFFERED);
+    inform(w, "d1", "1.2");
+    later(w, HOUR);
+    assert_int_equal(w->sent, 0);
+    check_world(w);
+}
+
+/* A campaign that is not for a device takes nothing from it. */
+static void test_invariant_5_only_by_what_applies(void **state)
+{
+    struct world *w = *state;
+    device_away(w, "d1", "1.2");
+    int64_t first = campaign(w, firmware(w, "1.3")), second = campaign(w, firmware(w, "1.1"));
+    assert_state(w, second, "d1", EXECUTION_SUPERSEDED);
+    assert_state(w, first, "d1", EXECUTION_QUEUED);
+    check_world(w);
+}
+
+/* Who waited behind a campaign that is cut off gets its turn at once. */
+static void test_force_frees_for_the_next(void **state)
+{
+    struct world *w = *state;
+    device_there(w, "d1", "1.0");
+    int64_t first = campaign(w, firmware(w, "1.1")), second = campaign(w, firmware(w, "1.2"));
+    assert_state(w, second, "d1", EXECUTION_QUEUED);
+    act(w, first, CAMPAIGN_CANCEL_FORCE);
+    tick(w);
+    assert_state(w, first, "d1", EXECUTION_CANCELLED);
+    assert_state(w, second, "d1", EXECUTION_OFFERED);
+    check_world(w);
+}
+
+static int enable(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    (void)w;
+    struct device d;
+    int rc = device_get(db, "thermo", "d1", &d, e);
+    d.enabled = *(bool *)arg;
+    return rc < 0 ? rc : device_update(db, &d, e);
+}
+
+/* Invariant 10: sessions are counted also of devices that are disabled. */
+static void test_session_of_a_disabled_device(void **state)
+{
+    struct world *w = *state;
+    bool no = false, yes = true;
+    device_there(w, "d1", "1.0");
+    must(w, enable, &no);
+    sessions(w, "d1", 0);
+    must(w, enable, &yes);
+    int64_t id = campaign(w, firmware(w, "1.1"));
+    assert_state(w, id, "d1", EXECUTION_QUEUED);
+    assert_int_equal(presence_count(w->rollout.presence), 0);
+}
+
 static int tag_device(struct world *w, struct db *db, void *arg, struct err *e)
 {
     (void)w;
@@ -1143,6 +1342,16 @@ int main(void)
         TEST(test_request_without_anything),
         TEST(test_pause_resume_cancel),
         TEST(test_cancel_by_force),
+        TEST(test_modules_do_not_disturb_each_other),
+        TEST(test_invariant_11_only_of_the_module_at_work),
+        TEST(test_invariant_11_rollback_in_testing_is_retried),
+        TEST(test_retry_from_testing_of_one_module),
+        TEST(test_silent_in_hold_off_is_retried),
+        TEST(test_cancelled_between_modules),
+        TEST(test_invariant_5_no_retry_beside_a_newer_one),
+        TEST(test_invariant_5_only_by_what_applies),
+        TEST(test_force_frees_for_the_next),
+        TEST(test_session_of_a_disabled_device),
         TEST(test_draft_waits_for_start),
         TEST(test_targets),
         TEST(test_creation_refused),
