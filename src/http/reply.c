@@ -31,6 +31,18 @@ static void put_any(json_t *object, const char *key, const char *text)
     json_put(object, key, value ? value : json_string("something that is not UTF-8"));
 }
 
+/* With an end of line: most readers are people at a terminal. */
+static char *json_line(const json_t *value)
+{
+    char *text = json_text(value);
+    size_t len = strlen(text);
+    char *line = realloc(text, len + 2);
+    if (!line)
+        abort();
+    memcpy(line + len, "\n", 2);
+    return line;
+}
+
 /* RFC 9457; without a type, which then is about:blank and makes the title the status' own. */
 static char *problem_text(const struct err *e)
 {
@@ -42,7 +54,7 @@ static char *problem_text(const struct err *e)
     put_any(problem, "detail", e->text);
     if (e->field[0])
         put_any(problem, "field", e->field);
-    char *text = json_text(problem);
+    char *text = json_line(problem);
     json_decref(problem);
     return text;
 }
@@ -92,7 +104,7 @@ static struct MHD_Response *body_response(struct reply *reply, uint64_t *length)
     struct MHD_Response *response;
     *length = 0;
     if (reply->json) {
-        char *text = json_text(reply->json);
+        char *text = json_line(reply->json);
         *length = strlen(text);
         response = from_text(text, "application/json");
     } else if (reply->text) {
