@@ -24,13 +24,6 @@ void reply_clear(struct reply *reply)
     *reply = (struct reply){.fd = -1};
 }
 
-/* A sentence may quote what came from outside, and be cut in the middle of a character. */
-static void put_any(json_t *object, const char *key, const char *text)
-{
-    json_t *value = json_string(text);
-    json_put(object, key, value ? value : json_string("something that is not UTF-8"));
-}
-
 /* With an end of line: most readers are people at a terminal. */
 static char *json_line(const json_t *value)
 {
@@ -51,9 +44,9 @@ static char *problem_text(const struct err *e)
     json_put_text(problem, "title", MHD_get_reason_phrase_for((unsigned)status));
     json_put_int(problem, "status", status);
     json_put_text(problem, "code", err_word(e->code));
-    put_any(problem, "detail", e->text);
+    json_put_text(problem, "detail", e->text);
     if (e->field[0])
-        put_any(problem, "field", e->field);
+        json_put_text(problem, "field", e->field);
     char *text = json_line(problem);
     json_decref(problem);
     return text;
