@@ -99,9 +99,21 @@ static int offer_of(struct rollout *r, struct db *w, const struct party *p, cons
     return rc;
 }
 
+/* Invariant 6 for a device that has got beyond the target by other means. */
+static bool is_beyond(const struct party *p, const struct execution *x, const struct next_module *m)
+{
+    return !x->policy.allow_downgrade && version_standing(p->scheme, m->has, m->target) == STANDING_ABOVE;
+}
+
+static int end_beyond(struct db *w, struct execution *x, int64_t now_ms, struct err *e)
+{
+    struct change c = {.reason = REASON_NEWER_INSTALLED, .percent = x->percent, .attempt = x->attempt};
+    return execution_move(w, x, EXECUTION_SUPERSEDED, &c, now_ms, e);
+}
+
 /* A device that came back or asked gets what is under way once more: same id, no new attempt, the clock runs
  * on. From installing on it has the file, and a second offer would start it anew. */
-static int offer_again(struct rollout *r, struct db *w, const struct party *p, const struct execution *x,
+static int offer_again(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
                        int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e)
 {
     struct next_module m;
@@ -109,6 +121,8 @@ static int offer_again(struct rollout *r, struct db *w, const struct party *p, c
     if (!begun && (x->state != EXECUTION_OFFERED || x->campaign_state != CAMPAIGN_RUNNING))
         return 0;
     int rc = next_module(w, x->id, &m, e);
+    if (rc > 0 && is_beyond(p, x, &m))
+        return end_beyond(w, x, now_ms, e);
     return rc <= 0 ? rc : offer_of(r, w, p, x, m.firmware_id, now_ms, out, sends, e);
 }
 
@@ -121,10 +135,8 @@ static int offer_queued(struct rollout *r, struct db *w, const struct party *p, 
     while ((rc = next_module(w, x->id, &m, e)) > 0) {
         enum standing standing = version_standing(p->scheme, m.has, m.target);
         if (standing != STANDING_ON_TARGET) {
-            if (standing == STANDING_ABOVE && !x->policy.allow_downgrade) {
-                struct change c = {.reason = REASON_NEWER_INSTALLED, .attempt = x->attempt};
-                return execution_move(w, x, EXECUTION_SUPERSEDED, &c, now_ms, e);
-            }
+            if (is_beyond(p, x, &m))
+                return end_beyond(w, x, now_ms, e);
             struct change c = {.reason = REASON_NONE,
                                .attempt = x->attempt + 1,
                                .deadline_at_ms = now_ms + x->policy.offer_timeout_ms};
@@ -155,8 +167,10 @@ int dispatch_device(struct rollout *r, struct db *w, const struct party *p, bool
     if (rc < 0 || n == 0)
         return rc;
     /* one thing at a time: a device that is at work is not offered another (invariant 2) */
+    if (execution_is_active(live[0].state) && again)
+        rc = offer_again(r, w, p, &live[0], now_ms, out, sends, e);
     if (execution_is_active(live[0].state))
-        return again ? offer_again(r, w, p, &live[0], now_ms, out, sends, e) : 0;
+        return rc;
     for (size_t i = 0; i < n && *sends == 0 && rc == 0; i++) {
         struct execution *x = &live[i];
         if (x->state == EXECUTION_QUEUED && x->campaign_state == CAMPAIGN_RUNNING && x->due_at_ms <= now_ms)

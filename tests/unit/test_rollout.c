@@ -614,6 +614,20 @@ static void test_invariant_6_changed_while_queued(void **state)
     check_world(w);
 }
 
+/* Invariant 6 holds for what is under way as well: who got beyond it by other means is not sent back. */
+static void test_invariant_6_beyond_while_offered(void **state)
+{
+    struct world *w = *state;
+    device_there(w, "d1", "1.0");
+    int64_t id = campaign(w, firmware(w, "1.1"));
+    assert_state(w, id, "d1", EXECUTION_OFFERED);
+    inform(w, "d1", "1.2");
+    assert_int_equal(w->sent, 0);
+    assert_state(w, id, "d1", EXECUTION_SUPERSEDED);
+    assert_string_equal(execution_of(w, id, "d1").reason, "newer_installed");
+    check_world(w);
+}
+
 static void test_invariant_6_downgrade_allowed(void **state)
 {
     struct world *w = *state;
@@ -1330,6 +1344,7 @@ int main(void)
         TEST(test_invariant_5_other_modules_stay),
         TEST(test_invariant_6_versions),
         TEST(test_invariant_6_changed_while_queued),
+        TEST(test_invariant_6_beyond_while_offered),
         TEST(test_invariant_6_downgrade_allowed),
         TEST(test_invariant_8_10_away_costs_nothing),
         TEST(test_invariant_11_rollback_in_testing),
