@@ -119,7 +119,7 @@ ORDER BY x.id DESC LIMIT 1;
 UPDATE execution SET late = 1 WHERE id = :id;
 
 -- name: execution_deadlines
-SELECT id FROM execution WHERE deadline_at_ms <= :now_ms ORDER BY deadline_at_ms LIMIT :cap;
+SELECT id FROM execution WHERE deadline_at_ms <= :now_ms AND updated_at_ms > :moved_after_ms ORDER BY deadline_at_ms LIMIT :cap;
 
 -- name: execution_retries_due
 SELECT id, device_id FROM execution

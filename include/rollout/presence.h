@@ -19,7 +19,12 @@ void presence_reported(struct presence *p);
 void presence_sessions(struct presence *p, int64_t device_id, unsigned sessions);
 /* A device was registered by what it said over a session that began before it had an id. */
 void presence_joined(struct presence *p, int64_t device_id);
-/* The link to the broker is down: nobody is known to be there. */
+/* The link to the broker is up: what devices say reaches otad from now on. */
+void presence_listen(struct presence *p, int64_t now_ms);
+/* Since when; INT64_MAX: it does not reach otad, and a device's silence says nothing. 0 until the first
+ * presence_clear. */
+int64_t presence_listens_since(const struct presence *p);
+/* The link to the broker is down, or not up yet: nobody is known to be there. */
 void presence_clear(struct presence *p);
 void presence_touch(struct presence *p, int64_t device_id, int64_t now_ms);
 

@@ -223,6 +223,7 @@ static int start_rollout(struct otad *o)
     str_copy(r->public_url, sizeof r->public_url, o->settings.public_url);
     seal_derive(&o->seal, "url", r->url_key);
     r->presence = presence_open(guess ? o->settings.presence_timeout_ms : 0);
+    presence_clear(r->presence); /* until the link to the broker is up */
     r->seal = &o->seal;
     return 0;
 }

@@ -301,6 +301,7 @@ static short wait_for_work(struct mqtt *m, int64_t end_ms)
 
 static void say_connected(struct mqtt *m)
 {
+    presence_listen(m->env.rollout->presence, clock_wall_ms());
     log_info("connected to the broker");
     m->told[0] = '\0';
     board_set(BOARD_BROKER, true, "ok");

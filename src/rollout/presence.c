@@ -19,6 +19,7 @@ struct cell {
 struct presence {
     int64_t timeout_ms;
     atomic_bool reported; /* the broker's plugin speaks to us */
+    _Atomic int64_t listens_since_ms;
     _Atomic unsigned count;
     size_t flush_chunk, flush_cell; /* where the next flush goes on; the writer's */
     _Atomic(struct cell *) chunk[CHUNKS];
@@ -99,6 +100,17 @@ void presence_clear(struct presence *p)
             set_sessions(p, &chunk[k], 0);
     }
     atomic_store(&p->reported, false);
+    atomic_store(&p->listens_since_ms, INT64_MAX);
+}
+
+void presence_listen(struct presence *p, int64_t now_ms)
+{
+    atomic_store(&p->listens_since_ms, now_ms);
+}
+
+int64_t presence_listens_since(const struct presence *p)
+{
+    return atomic_load(&p->listens_since_ms);
 }
 
 void presence_touch(struct presence *p, int64_t device_id, int64_t now_ms)

@@ -13,6 +13,10 @@
 #define SCAN_DEVICES    2000
 #define CANCELS         1000
 
+/* After otad was away, devices and the broker have that long to tell what happened meanwhile before a clock
+ * that ran then says that nothing did. */
+#define GRACE_MS 60000
+
 /* Where offers of a tick go. */
 struct sink {
     struct outgoing *out;
@@ -243,8 +247,12 @@ static int end_clocks(struct rollout *r, struct db *w, int64_t now_ms, struct si
 {
     int64_t ids[CLOCKS];
     size_t n;
+    int64_t since_ms = presence_listens_since(r->presence);
+    if (since_ms == INT64_MAX)
+        return 0;
     struct stmt *s = db_stmt(w, Q_EXECUTION_DEADLINES);
     bind_int(s, ":now_ms", now_ms);
+    bind_int(s, ":moved_after_ms", now_ms < since_ms + GRACE_MS ? since_ms : 0);
     bind_int(s, ":cap", CLOCKS);
     int rc = read_ids(s, ids, CLOCKS, &n, e);
     for (size_t i = 0; i < n && rc == 0; i++) {

@@ -727,6 +727,37 @@ static void test_clocks_and_attempts(void **state)
     check_world(w);
 }
 
+/* While otad was away a device could not be heard: what it says when both are back comes before the clock. */
+static void test_clocks_wait_for_who_could_not_be_heard(void **state)
+{
+    struct world *w = *state;
+    struct campaign_spec spec = spec_for(firmware(w, "1.1"));
+    spec.policy.health_hold_off_ms = 5 * MINUTE;
+    spec.policy.finish_timeout_ms = 5 * MINUTE;
+    spec.policy.max_attempts = 1;
+    device_there(w, "tested", "1.0");
+    device_there(w, "slow", "1.0");
+    device_there(w, "gone", "1.0");
+    int64_t id = campaign_of(w, &spec);
+    inform(w, "tested", "1.1");
+    bring_to(w, id, "slow", EXECUTION_INSTALLING);
+    bring_to(w, id, "gone", EXECUTION_INSTALLING);
+    presence_clear(w->rollout.presence);
+    later(w, HOUR);
+    presence_listen(w->rollout.presence, w->now_ms);
+    later(w, MINUTE - 1);
+    assert_state(w, id, "gone", EXECUTION_INSTALLING);
+    assert_state(w, id, "tested", EXECUTION_TESTING);
+    inform(w, "slow", "1.1");
+    sessions(w, "tested", 1);
+    later(w, 1);
+    assert_state(w, id, "gone", EXECUTION_TIMED_OUT);
+    assert_state(w, id, "tested", EXECUTION_SUCCEEDED);
+    later(w, 4 * MINUTE);
+    assert_state(w, id, "slow", EXECUTION_TESTING);
+    check_world(w);
+}
+
 static void test_retry_only_by_reason_and_backoff(void **state)
 {
     struct world *w = *state;
@@ -1350,6 +1381,7 @@ int main(void)
         TEST(test_invariant_11_rollback_in_testing),
         TEST(test_invariant_11_reconnect_before_reboot),
         TEST(test_clocks_and_attempts),
+        TEST(test_clocks_wait_for_who_could_not_be_heard),
         TEST(test_retry_only_by_reason_and_backoff),
         TEST(test_rejected_is_final),
         TEST(test_hold_off),
