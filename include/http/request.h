@@ -80,8 +80,8 @@ int request_to_writer(struct request *r);
 /* A number in the query: fallback when absent; ERR_INVALID names it. */
 int request_query_int(const struct request *r, const char *name, int64_t min, int64_t max, int64_t fallback,
                       int64_t *out, struct err *e);
-/* ERR_INVALID for a query parameter that is not in the NULL-ended list. */
-int request_query_only(const struct request *r, const char *const names[], struct err *e);
+/* ERR_INVALID for a query parameter that the route does not take. */
+int request_query_check(const struct request *r, struct err *e);
 /* A path argument that must be an id. ERR_NOT_FOUND otherwise. */
 int request_id(const struct request *r, int arg, int64_t *id, struct err *e);
 

@@ -21,6 +21,7 @@ struct route {
     size_t body_max_bytes; /* 0: takes no body */
     unsigned flags;
     handler_fn *handler;
+    const char *const *query; /* parameters, up to a NULL; NULL: none. Devices' are not checked */
 };
 
 extern const struct route route_table[];

@@ -120,16 +120,12 @@ static int list_json(struct db *db, const struct campaign rows[], size_t n, json
     return rc;
 }
 
-static const char *const list_names[] = {"limit", "after", "state", NULL};
-
 int api_campaign_list(struct request *r, struct db *db, struct err *e)
 {
     struct page page;
     json_t *items;
     size_t n = 0;
-    int state, rc = request_query_only(r, list_names, e);
-    if (rc == 0)
-        rc = page_read(r, &page, e);
+    int state, rc = page_read(r, &page, e);
     if (rc == 0)
         rc = read_state(r, campaign_state_parse, &state, e);
     if (rc)
@@ -158,9 +154,7 @@ int api_campaign_executions(struct request *r, struct db *db, struct err *e)
     struct page page;
     int64_t id;
     size_t n = 0;
-    int state, rc = request_query_only(r, list_names, e);
-    if (rc == 0)
-        rc = request_id(r, 0, &id, e);
+    int state, rc = request_id(r, 0, &id, e);
     if (rc == 0)
         rc = page_read(r, &page, e);
     if (rc == 0)

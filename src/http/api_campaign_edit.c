@@ -217,12 +217,9 @@ int api_campaign_resume(struct request *r, struct db *db, struct err *e)
 /* {"force": true} or ?force=1 ends what is active too. */
 int api_campaign_cancel(struct request *r, struct db *db, struct err *e)
 {
-    static const char *const names[] = {"force", NULL};
     bool force = false;
     int64_t asked = 0;
-    int rc = request_query_only(r, names, e);
-    if (rc == 0)
-        rc = request_query_int(r, "force", 0, 1, 0, &asked, e);
+    int rc = request_query_int(r, "force", 0, 1, 0, &asked, e);
     if (rc == 0)
         rc = read_force(r, &force, e);
     return rc ? rc : act(r, db, force || asked ? CAMPAIGN_CANCEL_FORCE : CAMPAIGN_CANCEL, e);

@@ -172,11 +172,9 @@ static void read_tag(const char *text, char key[TAG_KEY_SIZE + TAG_VALUE_SIZE], 
 static int read_filter(const struct request *r, char tag[TAG_KEY_SIZE + TAG_VALUE_SIZE],
                        struct device_filter *f, struct err *e)
 {
-    static const char *const names[] = {"limit",   "after",       "product",    "tag", "module",
-                                        "version", "seen_before", "seen_after", NULL};
     static const char *const moments[] = {"seen_before", "seen_after"};
     int64_t *const out[] = {&f->seen_before_ms, &f->seen_after_ms};
-    int rc = request_query_only(r, names, e);
+    int rc = 0;
     f->product = request_query(r, "product");
     f->module = request_query(r, "module");
     f->version = request_query(r, "version");
@@ -309,10 +307,7 @@ static json_t *line_json(const struct timeline_line *line)
 static int find_page(const struct request *r, struct db *db, struct device *d, struct page *page,
                      struct err *e)
 {
-    static const char *const names[] = {"limit", "after", NULL};
-    int rc = request_query_only(r, names, e);
-    if (rc == 0)
-        rc = page_read(r, page, e);
+    int rc = page_read(r, page, e);
     return rc ? rc : find(r, db, d, e);
 }
 

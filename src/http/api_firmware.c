@@ -69,11 +69,8 @@ static int take_name(const struct request *r, const char *name, char *out, size_
 
 static int read_query(const struct request *r, struct firmware *f, struct err *e)
 {
-    static const char *const names[] = {"product", "module", "version", "filename", "delta_from", NULL};
-    int rc = request_query_only(r, names, e);
     str_copy(f->module, sizeof f->module, "default");
-    if (rc == 0)
-        rc = take_name(r, "module", f->module, sizeof f->module, e);
+    int rc = take_name(r, "module", f->module, sizeof f->module, e);
     if (rc == 0)
         rc = take_text(r, "version", f->version, sizeof f->version, e);
     if (rc == 0)
@@ -174,12 +171,9 @@ int api_firmware_put(struct request *r, struct db *db, struct err *e)
 
 int api_firmware_list(struct request *r, struct db *db, struct err *e)
 {
-    static const char *const names[] = {"limit", "after", "product", NULL};
     struct page page;
     size_t n = 0;
-    int rc = request_query_only(r, names, e);
-    if (rc == 0)
-        rc = page_read(r, &page, e);
+    int rc = page_read(r, &page, e);
     if (rc)
         return rc;
     size_t cap = (size_t)page.limit;
@@ -276,13 +270,10 @@ static int cancel_campaigns(const struct request *r, struct db *db, int64_t id, 
  * tell of it. */
 int api_firmware_delete(struct request *r, struct db *db, struct err *e)
 {
-    static const char *const names[] = {"force", NULL};
     struct firmware f;
     int64_t id, force = 0;
     bool last = false;
-    int rc = request_query_only(r, names, e);
-    if (rc == 0)
-        rc = request_query_int(r, "force", 0, 1, 0, &force, e);
+    int rc = request_query_int(r, "force", 0, 1, 0, &force, e);
     if (rc == 0)
         rc = request_id(r, 0, &id, e);
     if (rc == 0)

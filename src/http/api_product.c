@@ -155,12 +155,9 @@ int api_product_create(struct request *r, struct db *db, struct err *e)
 
 int api_product_list(struct request *r, struct db *db, struct err *e)
 {
-    static const char *const names[] = {"limit", "after", NULL};
     struct page page;
     size_t n = 0, cap;
-    int rc = request_query_only(r, names, e);
-    if (rc == 0)
-        rc = page_read(r, &page, e);
+    int rc = page_read(r, &page, e);
     if (rc)
         return rc;
     cap = (size_t)page.limit;

@@ -107,11 +107,15 @@ static int check_size(struct exchange *x)
         return f->has_length || f->chunked
                    ? 0
                    : err_set(&x->err, ERR_LENGTH_REQUIRED, "the file's length is missing");
-    if (f->length > route->body_max_bytes || (f->chunked && route->body_max_bytes == 0))
+    if (route->body_max_bytes == 0 && (f->length > 0 || f->chunked))
+        return err_set(&x->err, ERR_TOO_LARGE, "this takes no body");
+    if (f->length > route->body_max_bytes)
         return err_set(&x->err, ERR_TOO_LARGE, "the body may be %zu bytes long here", route->body_max_bytes);
     return 0;
 }
 
+/* What a device adds to a URL is not looked at; an operator who asks for what is not there, a rehearsal say,
+ * must not get the real thing. */
 static int check_caller(struct exchange *x)
 {
     struct request *r = &x->request;
@@ -119,6 +123,8 @@ static int check_caller(struct exchange *x)
     int rc = store_reader(x->set->env->store, &db, &x->err);
     if (rc == 0)
         rc = auth_check(r, request_header(r, "Authorization"), db, &x->err);
+    if (rc == 0 && !(r->route->flags & (ROUTE_DEVICE | ROUTE_FILE)))
+        rc = request_query_check(r, &x->err);
     if (rc == 0)
         rc = check_size(x);
     if (rc == 0 && (r->route->flags & ROUTE_UPLOAD))

@@ -2,6 +2,7 @@
 
 #include "base/str.h"
 #include "http/range.h"
+#include "http/route.h"
 #include "http/url.h"
 
 #include <inttypes.h>
@@ -48,8 +49,10 @@ int request_query_int(const struct request *r, const char *name, int64_t min, in
     return 0;
 }
 
-int request_query_only(const struct request *r, const char *const names[], struct err *e)
+int request_query_check(const struct request *r, struct err *e)
 {
+    static const char *const none[] = {NULL};
+    const char *const *names = r->route->query ? r->route->query : none;
     for (size_t i = 0; r->query && i < r->query->n; i++) {
         const char *name = r->query->item[i].name;
         size_t k = 0;
