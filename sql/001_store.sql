@@ -145,7 +145,7 @@ CREATE TABLE execution (
 ) STRICT;
 CREATE INDEX execution_device ON execution (device_id, id);
 CREATE INDEX execution_live ON execution (device_id) WHERE state < 7;
-CREATE INDEX execution_queued ON execution (campaign_id, device_id) WHERE state = 1;
+CREATE INDEX execution_queued ON execution (campaign_id, device_id) WHERE state < 2;
 CREATE INDEX execution_due ON execution (due_at_ms) WHERE state = 1 AND due_at_ms > 0;
 CREATE INDEX execution_deadline ON execution (deadline_at_ms) WHERE deadline_at_ms IS NOT NULL;
 

@@ -127,12 +127,16 @@ WHERE state = 1 AND due_at_ms > 0 AND due_at_ms <= :now_ms ORDER BY due_at_ms LI
 
 -- name: execution_queued
 SELECT device_id FROM execution
-WHERE campaign_id = :campaign_id AND state = 1 AND device_id > :after_device_id
+WHERE campaign_id = :campaign_id AND state = 1 AND state < 2 AND device_id > :after_device_id
 ORDER BY device_id LIMIT :cap;
 
 -- name: execution_to_cancel
 SELECT id FROM execution
-WHERE campaign_id = :campaign_id AND state < :below LIMIT :cap;
+WHERE campaign_id = :campaign_id AND state < 2 LIMIT :cap;
+
+-- name: execution_to_end
+SELECT id FROM execution
+WHERE campaign_id = :campaign_id AND state < 7 LIMIT :cap;
 
 -- name: execution_live_of_device
 SELECT id FROM execution WHERE device_id = :device_id AND state < 7;

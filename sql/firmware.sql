@@ -43,9 +43,14 @@ FROM firmware f CROSS JOIN product p ON p.id = f.product_id
 WHERE f.id > :after_id AND f.withdrawn_at_ms = 0 AND (:product IS NULL OR p.key = :product)
 ORDER BY f.id LIMIT :cap
 
+-- Cancelled without force, devices that were at it may still fetch the file.
 -- name: firmware_live_campaign
 SELECT c.id FROM campaign_firmware k JOIN campaign c ON c.id = k.campaign_id
-WHERE k.firmware_id = :id AND c.state NOT IN ('completed', 'cancelled') LIMIT 1
+WHERE k.firmware_id = :id
+  AND (c.state NOT IN ('completed', 'cancelled')
+       OR (c.forced = 0
+           AND EXISTS (SELECT 1 FROM wave_count n WHERE n.campaign_id = c.id AND n.state < 7 AND n.n > 0)))
+LIMIT 1
 
 -- A row that no campaign ever named goes; another is marked.
 -- name: firmware_delete

@@ -44,8 +44,8 @@ int rollout_download(struct rollout *r, struct db *w, const struct device_event 
 int rollout_tick(struct rollout *r, struct db *w, int64_t now_ms, struct outgoing out[], size_t cap,
                  size_t *n, bool *again, struct err *e);
 
-/* For a device that asks by HTTPS. Reads only: whether rollout_event with this INFORM could change or answer
- * anything; false means 204 without a write. */
+/* For a device that asks by HTTPS. Reads only: *idle when rollout_event with this INFORM could neither change
+ * nor answer anything, which means 204 without a write. */
 int rollout_poll_idle(struct db *reader, int64_t device_id, const char *module, const char *version,
                       bool *idle, struct err *e);
 

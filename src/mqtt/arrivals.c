@@ -122,7 +122,7 @@ void arrivals_take(struct arrivals *a, struct inbox *in, const void *payload, si
 
 void arrivals_due(struct arrivals *a, struct inbox *in, int64_t now_ms)
 {
-    while (a->n > 0 && at(a, 0)->due_ms <= now_ms) {
+    while (a->n > 0 && at(a, 0)->due_ms <= now_ms && in->n < ARRIVAL_BATCH_MAX) {
         const struct arrival *next = at(a, 0);
         if (next->who)
             say(in, EVENT_READY, next->product, next->device, 0);

@@ -7,9 +7,10 @@
 
 #include "inbox.h"
 
-#define ARRIVAL_TOPIC    "$otad/v1/presence"
-#define ARRIVAL_DELAY_MS 300
-#define ARRIVALS_MAX     32768 /* more at once are offered at once */
+#define ARRIVAL_TOPIC     "$otad/v1/presence"
+#define ARRIVAL_DELAY_MS  300
+#define ARRIVAL_BATCH_MAX 1000
+#define ARRIVALS_MAX      32768 /* more at once are offered at once */
 
 struct arrival {
     uint64_t who; /* hash; 0: it has become ready, or left */
@@ -32,7 +33,8 @@ void arrivals_clear(struct arrivals *a);
  * "logout". */
 void arrivals_take(struct arrivals *a, struct inbox *in, const void *payload, size_t len, int64_t now_ms);
 
-/* Adds the EVENT_READY of those whose time has come. */
+/* Adds the EVENT_READY of those whose time has come, until the batch has ARRIVAL_BATCH_MAX events: a fleet
+ * that comes back at once must not make one long transaction. */
 void arrivals_due(struct arrivals *a, struct inbox *in, int64_t now_ms);
 
 /* When the next one is due, monotonic; -1: none. */

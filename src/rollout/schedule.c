@@ -162,9 +162,8 @@ static int cancel_step(struct rollout *r, struct db *w, int64_t campaign_id, int
     int rc = campaign_get(w, campaign_id, &c, e);
     if (rc < 0)
         return rc;
-    struct stmt *s = db_stmt(w, Q_EXECUTION_TO_CANCEL);
+    struct stmt *s = db_stmt(w, c.forced ? Q_EXECUTION_TO_END : Q_EXECUTION_TO_CANCEL);
     bind_int(s, ":campaign_id", campaign_id);
-    bind_int(s, ":below", c.forced ? EXECUTION_SUCCEEDED : EXECUTION_OFFERED);
     bind_int(s, ":cap", CANCELS);
     rc = read_ids(s, ids, CANCELS, &n, e);
     if (rc == 0)

@@ -205,15 +205,28 @@ static int in_campaign(struct db *w, void *arg, struct err *e)
     return stmt_run(s, NULL, e);
 }
 
+struct ending {
+    const char *from, *to;
+    bool forced;
+    int at_work; /* devices that download */
+};
+
 static int end_campaign(struct db *w, void *arg, struct err *e)
 {
-    (void)arg;
-    struct stmt *s = db_stmt(w, Q_CAMPAIGN_MOVE);
+    const struct ending *ending = arg;
+    struct stmt *s = db_stmt(w, Q_WAVE_COUNT_ADD);
+    bind_int(s, ":campaign_id", 1);
+    bind_int(s, ":wave", 0);
+    bind_int(s, ":state", 3);
+    bind_int(s, ":n", ending->at_work);
+    if (stmt_run(s, NULL, e) < 0)
+        return -(int)e->code;
+    s = db_stmt(w, Q_CAMPAIGN_MOVE);
     bind_int(s, ":id", 1);
-    bind_text(s, ":from", "running");
-    bind_text(s, ":to", "completed");
+    bind_text(s, ":from", ending->from);
+    bind_text(s, ":to", ending->to);
     bind_text(s, ":reason", "");
-    bind_int(s, ":forced", 0);
+    bind_int(s, ":forced", ending->forced);
     bind_int(s, ":now_ms", 1);
     return stmt_run(s, NULL, e);
 }
@@ -234,7 +247,10 @@ static void test_a_campaign_keeps_its_firmware(void **state)
     assert_string_equal(e.text, "firmware 1 belongs to campaign 1, which is not over");
 
     /* the campaign over, it is withdrawn: nobody gets it, its version is free, its row still tells of it */
-    assert_int_equal(store_write(f->store, end_campaign, NULL, &e), 0);
+    struct ending gently = {"running", "cancelled", false, 1}, forced = {"cancelled", "cancelled", true, 0};
+    assert_int_equal(store_write(f->store, end_campaign, &gently, &e), 0);
+    assert_int_equal(delete (f, &removal, &e), -ERR_CONFLICT); /* a device still fetches it */
+    assert_int_equal(store_write(f->store, end_campaign, &forced, &e), 0);
     assert_int_equal(delete (f, &removal, &e), 0);
     assert_true(removal.last);
     assert_int_equal(firmware_get_public(f->db, put.f.filename, &back, &e), -ERR_NOT_FOUND);
