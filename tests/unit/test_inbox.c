@@ -228,6 +228,19 @@ static void test_arrival_is_overtaken(void **state)
     close_inbox(in);
 }
 
+/* What is due, in batches that are never larger than they may be. */
+static size_t take_due(struct arrivals *a, struct inbox *in, int64_t now_ms, char last[16])
+{
+    size_t n = 0;
+    for (arrivals_due(a, in, now_ms); in->n > 0; arrivals_due(a, in, now_ms)) {
+        assert_in_range(in->n, 1, ARRIVAL_BATCH_MAX);
+        snprintf(last, 16, "%.15s", in->events[in->n - 1].device);
+        n += in->n;
+        inbox_clear(in);
+    }
+    return n;
+}
+
 static void test_many_arrivals(void **state)
 {
     (void)state;
@@ -241,15 +254,14 @@ static void test_many_arrivals(void **state)
     }
     assert_int_equal(in->n, ARRIVALS_MAX + 5 + 5); /* the last five are not kept waiting */
     inbox_clear(in);
-    arrivals_due(&a, in, ARRIVAL_DELAY_MS + 9);
-    readies = in->n;
+    char last[16];
+    readies = take_due(&a, in, ARRIVAL_DELAY_MS + 9, last);
     assert_int_equal(readies, 10000);
-    expect_event(in, 9999, EVENT_READY, "d9999", 0);
-    inbox_clear(in);
+    assert_string_equal(last, "d9999");
     hear(&a, in, "again", "login", 1, 5000); /* the ring wraps */
-    arrivals_due(&a, in, 10000);
-    assert_int_equal(in->n, 1 + ARRIVALS_MAX - 10000 + 1);
-    expect_event(in, in->n - 1, EVENT_READY, "again", 0);
+    inbox_clear(in);
+    assert_int_equal(take_due(&a, in, 10000, last), ARRIVALS_MAX - 10000 + 1);
+    assert_string_equal(last, "again");
     arrivals_clear(&a);
     assert_int_equal(arrivals_next_ms(&a), -1);
     arrivals_free(&a);
