@@ -121,6 +121,12 @@ UPDATE execution SET late = 1 WHERE id = :id;
 -- name: execution_deadlines
 SELECT id FROM execution WHERE deadline_at_ms <= :now_ms AND updated_at_ms > :moved_after_ms ORDER BY deadline_at_ms LIMIT :cap;
 
+-- What was offered up to a moment, and is without an answer; what has a deadline is active.
+-- name: execution_offered
+SELECT id, device_id FROM execution
+WHERE deadline_at_ms > 0 AND state = 2 AND offered_at_ms <= :until_ms AND id > :after_id
+ORDER BY id LIMIT :cap;
+
 -- name: execution_retries_due
 SELECT id, device_id FROM execution
 WHERE state = 1 AND due_at_ms > 0 AND due_at_ms <= :now_ms ORDER BY due_at_ms LIMIT :cap;

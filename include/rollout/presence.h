@@ -28,6 +28,8 @@ int64_t presence_listens_since(const struct presence *p);
 void presence_clear(struct presence *p);
 void presence_touch(struct presence *p, int64_t device_id, int64_t now_ms);
 
+/* There is no plugin that tells who is there: it is guessed from what was heard. */
+bool presence_guesses(const struct presence *p);
 bool presence_there(const struct presence *p, int64_t device_id, int64_t now_ms);
 /* The broker has told of a session of it. */
 bool presence_connected(const struct presence *p, int64_t device_id);

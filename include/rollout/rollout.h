@@ -22,6 +22,9 @@ struct rollout {
         int64_t campaign_id, after_device_id;
     } scans[SCANS_MAX];
     size_t scan_count;
+    struct { /* offers that may never have left: see rollout_tick */
+        int64_t since_ms, after_id;
+    } lost;
     _Atomic uint64_t
         ignored; /* reports that changed nothing: late, doubled, backwards, unknown (invariant 4) */
     _Atomic uint64_t refused; /* messages of unknown or disabled devices */
@@ -38,9 +41,11 @@ int rollout_event(struct rollout *r, struct db *w, const struct device_event *ev
 int rollout_download(struct rollout *r, struct db *w, const struct device_event *ev, int64_t now_ms,
                      struct outgoing *out, size_t *sends, struct err *e);
 
-/* What time brings: prepares campaigns, ends clocks, offers what has become due, completes what is done. At
- * most cap things to send. *again: more is waiting, call again without waiting for the next second. No call
- * holds the store long. */
+/* What time brings: prepares campaigns, ends clocks, offers what has become due, completes what is done. When
+ * the link to a broker without our plugin is up again, what was offered before and has no answer is offered
+ * once more: it may never have left, and such a device does not know that it should ask. At most cap things
+ * to send. *again: more is waiting, call again without waiting for the next second. No call holds the store
+ * long. */
 int rollout_tick(struct rollout *r, struct db *w, int64_t now_ms, struct outgoing out[], size_t cap,
                  size_t *n, bool *again, struct err *e);
 

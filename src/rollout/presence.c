@@ -122,6 +122,11 @@ void presence_touch(struct presence *p, int64_t device_id, int64_t now_ms)
     atomic_store(&cell->unsaved, 1);
 }
 
+bool presence_guesses(const struct presence *p)
+{
+    return p->timeout_ms && !atomic_load(&p->reported);
+}
+
 bool presence_there(const struct presence *p, int64_t device_id, int64_t now_ms)
 {
     const struct cell *cell = find(p, device_id);

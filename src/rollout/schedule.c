@@ -12,6 +12,7 @@
 #define RETRIES         500
 #define SCAN_DEVICES    2000
 #define CANCELS         1000
+#define LOST_OFFERS     500
 
 /* After otad was away, devices and the broker have that long to tell what happened meanwhile before a clock
  * that ran then says that nothing did. */
@@ -293,6 +294,49 @@ static int wake_retries(struct rollout *r, struct db *w, int64_t now_ms, struct 
     return rc < 0 ? rc : 0;
 }
 
+static int offer_once_more(struct rollout *r, struct db *w, int64_t device_id, int64_t now_ms,
+                           struct sink *sink, struct err *e)
+{
+    struct party p;
+    size_t sends = 0;
+    int rc = party_get_id(w, device_id, &p, e);
+    if (rc == 0)
+        rc = dispatch_device(r, w, &p, true, now_ms, &sink->out[sink->n], &sends, e);
+    sink->n += rc == 0 ? sends : 0;
+    return rc;
+}
+
+/* After each beginning of a link without the plugin, whose READY would do it. */
+static int repeat_lost(struct rollout *r, struct db *w, int64_t now_ms, struct sink *sink, bool *again,
+                       struct err *e)
+{
+    int64_t since_ms = presence_listens_since(r->presence), ids[LOST_OFFERS], devices[LOST_OFFERS];
+    size_t n = 0, done = 0;
+    int rc = 0;
+    if (since_ms == INT64_MAX || since_ms == r->lost.since_ms || !presence_guesses(r->presence))
+        return 0;
+    struct stmt *s = db_stmt(w, Q_EXECUTION_OFFERED);
+    bind_int(s, ":until_ms", since_ms);
+    bind_int(s, ":after_id", r->lost.after_id);
+    bind_int(s, ":cap", LOST_OFFERS);
+    for (; n < LOST_OFFERS && (rc = stmt_step(s, e)) > 0; n++) {
+        ids[n] = col_int(s, 0);
+        devices[n] = col_int(s, 1);
+    }
+    stmt_end(s);
+    for (rc = rc < 0 ? rc : 0; done < n && rc == 0 && sink->n < sink->cap; done++) {
+        rc = offer_once_more(r, w, devices[done], now_ms, sink, e);
+        r->lost.after_id = ids[done];
+    }
+    if (rc == 0 && done == n && n < LOST_OFFERS) {
+        r->lost.since_ms = since_ms;
+        r->lost.after_id = 0;
+    } else {
+        *again |= sink->n < sink->cap;
+    }
+    return rc;
+}
+
 /* One stretch of one campaign's queued devices. */
 static int scan_step(struct rollout *r, struct db *w, int64_t now_ms, struct sink *sink, bool *again,
                      struct err *e)
@@ -327,6 +371,8 @@ int rollout_tick(struct rollout *r, struct db *w, int64_t now_ms, struct outgoin
         rc = end_clocks(r, w, now_ms, &sink, again, e);
     if (rc == 0)
         rc = wake_retries(r, w, now_ms, &sink, again, e);
+    if (rc == 0)
+        rc = repeat_lost(r, w, now_ms, &sink, again, e);
     if (rc == 0)
         rc = scan_step(r, w, now_ms, &sink, again, e);
     *n = rc == 0 ? sink.n : 0;

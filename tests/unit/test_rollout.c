@@ -845,6 +845,32 @@ static void test_offer_again(void **state)
     assert_int_equal(w->sent, 0);
 }
 
+/* A foreign broker tells nothing of a device that stays connected to it while otad's own link is down. */
+static void test_offers_that_may_be_lost_are_repeated(void **state)
+{
+    struct world *w = *state;
+    presence_close(w->rollout.presence);
+    w->rollout.presence = presence_open(HOUR);
+    inform(w, "d1", "1.0");
+    inform(w, "busy", "1.0");
+    int64_t id = campaign(w, firmware(w, "1.1"));
+    assert_int_equal(w->sent, 2);
+    bring_to(w, id, "busy", EXECUTION_DOWNLOADING);
+    later(w, SECOND);
+    presence_clear(w->rollout.presence);
+    later(w, MINUTE);
+    assert_int_equal(w->sent, 0);
+    presence_listen(w->rollout.presence, w->now_ms);
+    tick(w);
+    assert_int_equal(w->sent, 1);
+    assert_string_equal(w->out[0].device, "d1");
+    assert_int_equal(w->out[0].offer.id, execution_of(w, id, "d1").id);
+    assert_int_equal(execution_of(w, id, "d1").attempt, 1);
+    later(w, SECOND);
+    assert_int_equal(w->sent, 0);
+    check_world(w);
+}
+
 static void test_request_without_anything(void **state)
 {
     struct world *w = *state;
@@ -1386,6 +1412,7 @@ int main(void)
         TEST(test_rejected_is_final),
         TEST(test_hold_off),
         TEST(test_offer_again),
+        TEST(test_offers_that_may_be_lost_are_repeated),
         TEST(test_request_without_anything),
         TEST(test_pause_resume_cancel),
         TEST(test_cancel_by_force),
