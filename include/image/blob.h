@@ -10,8 +10,8 @@
  * threads, one upload in one thread at a time.
  *
  * A blob is kept before its row is written and removed after its row is gone. Between those steps only the
- * caller knows of it: blobs_sweep runs before uploads are taken, and blob_remove not between a keep and its
- * row. */
+ * caller knows of it: blobs_sweep runs before uploads are taken, and where blob_remove may have come in
+ * between, the caller opens the blob once more before it writes the row. */
 #ifndef OTAD_IMAGE_BLOB_H
 #define OTAD_IMAGE_BLOB_H
 

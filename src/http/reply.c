@@ -116,11 +116,11 @@ static struct MHD_Response *body_response(struct reply *reply, uint64_t *length)
     return response;
 }
 
-/* Errors are logged here and nowhere below, and only those that are not the client's. The path, not the
- * target: a query may hold a signature. */
+/* Errors are logged here and nowhere below, and only those that are not the client's, nor over when it comes
+ * again. The path, not the target: a query may hold a signature. */
 static void log_failure(const struct exchange *x, unsigned status)
 {
-    if (status >= 500 && x->request.route)
+    if (status >= 500 && x->err.code != ERR_BUSY && x->request.route)
         log_error("%s %s: %s", x->request.route->method, x->request.path, x->err.text);
 }
 
