@@ -34,15 +34,30 @@ struct exchange *exchange_begin(struct exchanges *set, const char *target, struc
         x->request.caller.role = ROLE_ADMIN;
         str_copy(x->request.caller.name, sizeof x->request.caller.name, "socket");
     }
-    pthread_mutex_lock(&set->lock);
-    set->active++;
-    pthread_mutex_unlock(&set->lock);
     return x;
+}
+
+/* From here on a stop waits for it; not for a head of which somebody holds back the rest. */
+static void enter(struct exchange *x)
+{
+    x->phase = PHASE_BODY;
+    pthread_mutex_lock(&x->set->lock);
+    x->set->active++;
+    pthread_mutex_unlock(&x->set->lock);
+}
+
+static void leave(struct exchanges *set)
+{
+    pthread_mutex_lock(&set->lock);
+    if (--set->active == 0)
+        pthread_cond_broadcast(&set->changed);
+    pthread_mutex_unlock(&set->lock);
 }
 
 void exchange_end(struct exchange *x)
 {
     struct exchanges *set = x->set;
+    bool entered = x->phase != PHASE_HEAD;
     tls_session_release(x->tls);
     reply_clear(&x->request.reply);
     upload_free(x->request.upload);
@@ -50,10 +65,8 @@ void exchange_end(struct exchange *x)
     free(x->request.raw);
     free(x->target);
     free(x);
-    pthread_mutex_lock(&set->lock);
-    if (--set->active == 0)
-        pthread_cond_broadcast(&set->changed);
-    pthread_mutex_unlock(&set->lock);
+    if (entered)
+        leave(set);
 }
 
 struct header_list {
@@ -227,7 +240,7 @@ static enum MHD_Result step_head(struct exchange *x, const char *method, const c
 {
     board_count(BOARD_REQUESTS, 1);
     tls_session_request(x->tls);
-    x->phase = PHASE_BODY;
+    enter(x);
     x->head = strcmp(method, "HEAD") == 0;
     x->rc = read_head(x, method, version);
     x->now = x->now || (x->rc && (x->framing.expects_continue || x->framing.length > WASTE_MAX_BYTES));

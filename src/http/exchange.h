@@ -28,7 +28,8 @@ struct exchanges { /* of one server */
     struct uploads *uploads;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    size_t active, parked;
+    size_t active; /* whose head is complete */
+    size_t parked;
     atomic_bool draining; /* replies close their connection */
     bool stopping;        /* nothing is parked any more */
 };
