@@ -54,7 +54,6 @@ LIB_SRC := $(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c))
 LIB_OBJ := $(LIB_SRC:src/%.c=$(BUILD)/obj/%.o)
 PLUGIN_OBJ := $(patsubst src/%.c,$(BUILD)/pic/%.o,$(wildcard src/broker_plugin/*.c) \
 	src/base/err.c src/base/str.c src/base/json.c src/base/clock.c src/base/digest.c src/base/seal.c src/base/file.c)
-MAIN_OBJ := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/main/*.c))
 MAIN_OBJ := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/main.c src/main/*.c))
 SIM_OBJ := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/sim/*.c))
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
