@@ -24,6 +24,8 @@ void presence_listen(struct presence *p, int64_t now_ms);
 /* Since when; INT64_MAX: it does not reach otad, and a device's silence says nothing. 0 until the first
  * presence_clear. */
 int64_t presence_listens_since(const struct presence *p);
+/* It is deleted: whatever sessions it has are nobody's. */
+void presence_forget(struct presence *p, int64_t device_id);
 /* The link to the broker is down, or not up yet: nobody is known to be there. */
 void presence_clear(struct presence *p);
 void presence_touch(struct presence *p, int64_t device_id, int64_t now_ms);

@@ -12,16 +12,22 @@
 
 #define SCANS_MAX 64
 
+/* Campaigns whose queued devices that are there have yet to be offered, and how far each is looked through.
+ */
+struct scans {
+    struct {
+        int64_t campaign_id, after_device_id;
+    } at[SCANS_MAX];
+    size_t n;
+};
+
 /* Constant after the start but for scans, which only the writer's thread touches, and the counters. */
 struct rollout {
     char public_url[256];      /* "https://ota.lan:8443", no slash at the end */
     unsigned char url_key[32]; /* HMAC key of signed URLs */
     struct presence *presence;
     struct seal *seal;
-    struct { /* campaigns whose queued devices that are there have yet to be offered */
-        int64_t campaign_id, after_device_id;
-    } scans[SCANS_MAX];
-    size_t scan_count;
+    struct scans scans;
     struct { /* offers that may never have left: see rollout_tick */
         int64_t since_ms, after_id;
     } lost;

@@ -284,6 +284,7 @@ int api_device_delete(struct request *r, struct db *db, struct err *e)
         rc = device_delete(db, d.id, r->now_ms, e);
     if (rc)
         return rc;
+    presence_forget(r->env->rollout->presence, d.id);
     reply_nothing(r);
     api_wake(r);
     return 0;

@@ -41,12 +41,18 @@ struct tick {
     int64_t now_ms;
     size_t cap, n;
     bool again;
+    struct scans before; /* the writer's */
+    bool undone;         /* the last one was: what it looked at is to be looked at again */
     struct outgoing out[TICK_OFFERS];
 };
 
 static int run_tick(struct db *w, void *arg, struct err *e)
 {
     struct tick *t = arg;
+    for (size_t i = 0; t->undone && i < t->before.n; i++)
+        campaign_scan(t->rollout, t->before.at[i].campaign_id);
+    t->undone = false;
+    t->before = t->rollout->scans;
     return rollout_tick(t->rollout, w, t->now_ms, t->out, t->cap, &t->n, &t->again, e);
 }
 
@@ -60,6 +66,7 @@ static bool tick(struct otad *o, struct tick *t)
     t->n = 0;
     t->again = false;
     if (store_write(o->store, run_tick, t, &e) < 0) {
+        t->undone = true;
         board_set(BOARD_STORE, false, "the rollout's tick failed: %.100s", e.text);
         log_error("the rollout's tick failed: %s", e.text);
         return false;

@@ -83,12 +83,14 @@ static void on_subscribe(struct mosquitto *client, void *arg, int mid, int n, co
         if (granted[i] >= 0x80)
             trouble(m, "the broker refuses otad a subscription it needs", "");
     m->heard |= mid == m->last_wish;
+    m->arrived++;
 }
 
 static void on_message(struct mosquitto *client, void *arg, const struct mosquitto_message *message)
 {
     struct mqtt *m = arg;
     (void)client;
+    m->arrived++;
     size_t len = message->payloadlen > 0 ? (size_t)message->payloadlen : 0;
     /* a retained report is old: it says nothing of now */
     if (message->retain)
@@ -104,6 +106,7 @@ static void on_publish(struct mosquitto *client, void *arg, int mid)
     struct mqtt *m = arg;
     (void)client;
     m->heard |= mid == m->last_wish;
+    m->arrived++;
     outbox_sent(&m->outbox, -1);
 }
 
@@ -201,14 +204,17 @@ static short socket_state(const struct mqtt *m)
     return poll(&p, 1, 0) > 0 ? p.revents : 0;
 }
 
-/* errno cannot tell an empty socket here, the callbacks change it: the socket is asked. */
+/* errno cannot tell an empty socket here, the callbacks change it: the socket is asked. Under TLS it may be
+ * empty while more packets of one record wait behind it: as long as packets come, another read is tried. */
 static void read_batch(struct mqtt *m)
 {
     int64_t end_ms = clock_mono_ms() + BATCH_MS;
     int rc;
     do {
+        unsigned before = m->arrived;
         rc = mosquitto_loop_read(m->client, 1);
-        m->more = rc == MOSQ_ERR_SUCCESS && !*m->trouble && socket_state(m) != 0;
+        bool waits = socket_state(m) != 0 || (!is_managed(m) && m->arrived != before);
+        m->more = rc == MOSQ_ERR_SUCCESS && !*m->trouble && waits;
     } while (m->more && m->inbox.n < BATCH_MAX && clock_mono_ms() < end_ms);
     if (rc != MOSQ_ERR_SUCCESS)
         trouble(m, m->connected ? "connection lost" : "cannot connect", dial_reason(rc));

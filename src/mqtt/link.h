@@ -30,6 +30,7 @@ struct mqtt {
     bool connected;           /* the broker has accepted us */
     bool heard;               /* and has our subscriptions: what devices say reaches us */
     int last_wish;            /* the packet of ours whose acknowledgement says so */
+    unsigned arrived;         /* packets libmosquitto has told us of */
     bool more;                /* the batch ended before the socket was empty */
     int64_t since_ms;         /* of this attempt */
     int64_t retry_ms;         /* the next one, monotonic */

@@ -22,15 +22,15 @@ static const unsigned legal[CAMPAIGN_STATES] = {
 
 void campaign_scan(struct rollout *r, int64_t campaign_id)
 {
-    for (size_t i = 0; i < r->scan_count; i++)
-        if (r->scans[i].campaign_id == campaign_id) {
-            r->scans[i].after_device_id = 0;
+    for (size_t i = 0; i < r->scans.n; i++)
+        if (r->scans.at[i].campaign_id == campaign_id) {
+            r->scans.at[i].after_device_id = 0;
             return;
         }
     /* a full table only delays: the devices get their offer when they come back or ask */
-    if (r->scan_count < SCANS_MAX) {
-        r->scans[r->scan_count].campaign_id = campaign_id;
-        r->scans[r->scan_count++].after_device_id = 0;
+    if (r->scans.n < SCANS_MAX) {
+        r->scans.at[r->scans.n].campaign_id = campaign_id;
+        r->scans.at[r->scans.n++].after_device_id = 0;
     }
 }
 

@@ -92,6 +92,13 @@ void presence_joined(struct presence *p, int64_t device_id)
         set_sessions(p, cell, 1);
 }
 
+void presence_forget(struct presence *p, int64_t device_id)
+{
+    struct cell *cell = find(p, device_id);
+    if (cell)
+        set_sessions(p, cell, 0);
+}
+
 void presence_clear(struct presence *p)
 {
     for (size_t i = 0; i < CHUNKS; i++) {

@@ -26,7 +26,7 @@ struct sink {
 
 static void scan_remove(struct rollout *r, size_t i)
 {
-    r->scans[i] = r->scans[--r->scan_count];
+    r->scans.at[i] = r->scans.at[--r->scans.n];
 }
 
 static int read_ids(struct stmt *s, int64_t ids[], size_t cap, size_t *n, struct err *e)
@@ -343,21 +343,21 @@ static int scan_step(struct rollout *r, struct db *w, int64_t now_ms, struct sin
 {
     int64_t ids[SCAN_DEVICES];
     size_t n;
-    if (r->scan_count == 0 || sink->n == sink->cap)
+    if (r->scans.n == 0 || sink->n == sink->cap)
         return 0;
     struct stmt *s = db_stmt(w, Q_EXECUTION_QUEUED);
-    bind_int(s, ":campaign_id", r->scans[0].campaign_id);
-    bind_int(s, ":after_device_id", r->scans[0].after_device_id);
+    bind_int(s, ":campaign_id", r->scans.at[0].campaign_id);
+    bind_int(s, ":after_device_id", r->scans.at[0].after_device_id);
     bind_int(s, ":cap", SCAN_DEVICES);
     int rc = read_ids(s, ids, SCAN_DEVICES, &n, e);
     size_t done = 0;
     for (; done < n && rc == 0 && sink->n < sink->cap; done++) {
         rc = offer_to(r, w, ids[done], now_ms, sink, e);
-        r->scans[0].after_device_id = ids[done];
+        r->scans.at[0].after_device_id = ids[done];
     }
     if (done == n && n < SCAN_DEVICES)
         scan_remove(r, 0);
-    *again |= r->scan_count > 0 && sink->n < sink->cap;
+    *again |= r->scans.n > 0 && sink->n < sink->cap;
     return rc;
 }
 

@@ -1379,6 +1379,9 @@ static void test_presence_last_seen_is_stored(void **state)
     assert_int_equal(presence_count(w->rollout.presence), 1);
     must(w, flush, NULL);
     assert_int_equal(query(w, "SELECT last_seen_at_ms FROM device", 0), START_MS);
+    presence_forget(w->rollout.presence, id);
+    assert_int_equal(presence_count(w->rollout.presence), 0);
+    sessions(w, "d1", 2);
     presence_clear(w->rollout.presence);
     assert_int_equal(presence_count(w->rollout.presence), 0);
     assert_false(presence_there(w->rollout.presence, id, START_MS));
