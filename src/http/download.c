@@ -157,7 +157,7 @@ static struct MHD_Response *failed(struct request *r, enum err_code code, unsign
     char range[40];
     err_set(&e, code, code == ERR_RANGE ? "the file has no such bytes" : "the file is another one now");
     *status = (unsigned)err_status(code);
-    struct MHD_Response *response = reply_problem(&e);
+    struct MHD_Response *response = problem_response(&e);
     if (!response)
         return NULL;
     MHD_add_response_header(response, "ETag", r->reply.etag);

@@ -80,8 +80,13 @@ enum MHD_Result reply_queue(struct exchange *x);
 /* Sends the refusal over a connection whose body is still coming, where libmicrohttpd takes no response. */
 void reply_cut(struct exchange *x);
 void reply_clear(struct reply *reply);
-/* problem+json; NULL without memory. */
-struct MHD_Response *reply_problem(const struct err *e);
+
+/* http/text.c: a body that is text, and belongs to the response; NULL without memory. JSON is a line; the
+ * caller frees it. */
+char *text_line(const json_t *value);
+char *text_problem(const struct err *e);
+struct MHD_Response *text_response(char *text, const char *type);
+struct MHD_Response *problem_response(const struct err *e);
 
 /* http/download.c: the answer with r->reply's file; owns its descriptor. NULL without memory. *length: of its
  * body, as it will be sent. */

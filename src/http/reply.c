@@ -24,50 +24,6 @@ void reply_clear(struct reply *reply)
     *reply = (struct reply){.fd = -1};
 }
 
-/* With an end of line: most readers are people at a terminal. */
-static char *json_line(const json_t *value)
-{
-    char *text = json_text(value);
-    size_t len = strlen(text);
-    char *line = realloc(text, len + 2);
-    if (!line)
-        abort();
-    memcpy(line + len, "\n", 2);
-    return line;
-}
-
-/* RFC 9457; without a type, which then is about:blank and makes the title the status' own. */
-static char *problem_text(const struct err *e)
-{
-    int status = err_status(e->code);
-    json_t *problem = json_object();
-    json_put_text(problem, "title", MHD_get_reason_phrase_for((unsigned)status));
-    json_put_int(problem, "status", status);
-    json_put_text(problem, "code", err_word(e->code));
-    json_put_text(problem, "detail", e->text);
-    if (e->field[0])
-        json_put_text(problem, "field", e->field);
-    char *text = json_line(problem);
-    json_decref(problem);
-    return text;
-}
-
-static struct MHD_Response *from_text(char *text, const char *type)
-{
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
-    if (!response)
-        free(text);
-    else
-        MHD_add_response_header(response, "Content-Type", type);
-    return response;
-}
-
-struct MHD_Response *reply_problem(const struct err *e)
-{
-    return from_text(problem_text(e), "application/problem+json");
-}
-
 static void add_unless_empty(struct MHD_Response *response, const char *name, const char *value)
 {
     if (value[0])
@@ -77,7 +33,7 @@ static void add_unless_empty(struct MHD_Response *response, const char *name, co
 static struct MHD_Response *error_response(struct exchange *x)
 {
     const struct route *route = x->request.route;
-    struct MHD_Response *response = reply_problem(&x->err);
+    struct MHD_Response *response = problem_response(&x->err);
     if (!response)
         return NULL;
     if (x->err.code == ERR_METHOD)
@@ -97,12 +53,12 @@ static struct MHD_Response *body_response(struct reply *reply, uint64_t *length)
     struct MHD_Response *response;
     *length = 0;
     if (reply->json) {
-        char *text = json_line(reply->json);
+        char *text = text_line(reply->json);
         *length = strlen(text);
-        response = from_text(text, "application/json");
+        response = text_response(text, "application/json");
     } else if (reply->text) {
         *length = strlen(reply->text);
-        response = from_text(reply->text, reply->type ? reply->type : "text/plain; charset=utf-8");
+        response = text_response(reply->text, reply->type ? reply->type : "text/plain; charset=utf-8");
         reply->text = NULL;
     } else {
         response = MHD_create_response_from_buffer(0, "", MHD_RESPMEM_PERSISTENT);
@@ -168,7 +124,7 @@ static void send_now(struct MHD_Connection *c, const char *text, size_t len)
 void reply_cut(struct exchange *x)
 {
     char text[1024];
-    char *body = problem_text(&x->err);
+    char *body = text_problem(&x->err);
     int status = err_status(x->err.code);
     int len = snprintf(text, sizeof text,
                        "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
