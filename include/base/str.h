@@ -34,6 +34,10 @@ void str_clean(char *text);
 /* Decimal digits only, at most max; false on anything else (signs, blanks, overflow, empty). */
 bool str_to_uint(const char *text, uint64_t max, uint64_t *value);
 
+/* FNV-1a, mixed so that the low bits may choose a slot. For tables in memory: not against a sender who picks
+ * the text. */
+uint64_t str_hash(const char *text, size_t len);
+
 /* Lower-case hex; out holds 2*len+1. Parsing takes either case and exactly len bytes. */
 void hex_format(const void *bytes, size_t len, char *out);
 bool hex_parse(const char *text, void *bytes, size_t len);

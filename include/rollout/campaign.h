@@ -77,8 +77,8 @@ void policy_print(FILE *out);
 
 /* Checks the spec against the store, inserts the campaign (preparing, or draft). ERR_INVALID names the field.
  */
-int campaign_create(struct rollout *r, struct db *w, const struct campaign_spec *spec, int64_t now_ms,
-                    int64_t *id, struct err *e);
+int campaign_create(struct db *w, const struct campaign_spec *spec, int64_t now_ms, int64_t *id,
+                    struct err *e);
 int campaign_get(struct db *db, int64_t id, struct campaign *out, struct err *e);
 int campaign_firmware_ids(struct db *db, int64_t id, int64_t out[CAMPAIGN_FIRMWARE_MAX], size_t *n,
                           struct err *e);

@@ -26,7 +26,6 @@ struct rollout {
     char public_url[256];      /* "https://ota.lan:8443", no slash at the end */
     unsigned char url_key[32]; /* HMAC key of signed URLs */
     struct presence *presence;
-    struct seal *seal;
     struct scans scans;
     struct { /* offers that may never have left: see rollout_tick */
         int64_t since_ms, after_id;

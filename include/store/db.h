@@ -67,8 +67,7 @@ void stmt_end(struct stmt *s);
 int stmt_run(struct stmt *s, int64_t *changed, struct err *e); /* steps to the end; changed may be NULL */
 int64_t db_last_id(struct db *db);
 
-int64_t col_int(struct stmt *s, int column); /* 0 for null */
-bool col_null(struct stmt *s, int column);
+int64_t col_int(struct stmt *s, int column);                         /* 0 for null */
 void col_text(struct stmt *s, int column, char *out, size_t size);   /* "" for null; cut when too long */
 const char *col_ptr(struct stmt *s, int column);                     /* until the next step; NULL for null */
 size_t col_blob(struct stmt *s, int column, void *out, size_t size); /* its length, at most size copied */

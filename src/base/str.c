@@ -93,6 +93,14 @@ bool str_to_uint(const char *text, uint64_t max, uint64_t *value)
     return true;
 }
 
+uint64_t str_hash(const char *text, size_t len)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ (unsigned char)text[i]) * 0x100000001b3u;
+    return h ^ h >> 32;
+}
+
 void hex_format(const void *bytes, size_t len, char *out)
 {
     static const char digits[] = "0123456789abcdef";

@@ -1,18 +1,11 @@
 #include "table.h"
 
+#include "base/str.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #define CAP_MIN 64
-
-/* FNV-1a with a final mix, since the low bits choose the slot. */
-static uint64_t hash_of(const char *key)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-    for (const unsigned char *p = (const unsigned char *)key; *p; p++)
-        h = (h ^ *p) * 0x100000001b3u;
-    return h ^ h >> 32;
-}
 
 /* The slot of key, or the free one where it would go. There is always a free one. */
 static struct table_slot *slot_of(const struct table *t, const char *key, uint64_t hash)
@@ -39,14 +32,14 @@ static bool grow(struct table *t)
 
 void *table_get(const struct table *t, const char *key)
 {
-    return t->cap ? slot_of(t, key, hash_of(key))->value : NULL;
+    return t->cap ? slot_of(t, key, str_hash(key, strlen(key)))->value : NULL;
 }
 
 bool table_put(struct table *t, const char *key, void *value)
 {
     if (t->used + 1 > t->cap / 4 * 3 && !grow(t))
         return false;
-    uint64_t hash = hash_of(key);
+    uint64_t hash = str_hash(key, strlen(key));
     struct table_slot *slot = slot_of(t, key, hash);
     if (!slot->key) {
         slot->key = strdup(key);
@@ -75,7 +68,7 @@ static void close_hole(struct table *t, size_t i)
 
 void *table_remove(struct table *t, const char *key)
 {
-    struct table_slot *slot = t->cap ? slot_of(t, key, hash_of(key)) : NULL;
+    struct table_slot *slot = t->cap ? slot_of(t, key, str_hash(key, strlen(key))) : NULL;
     if (!slot || !slot->key)
         return NULL;
     void *value = slot->value;

@@ -118,7 +118,7 @@ int api_campaign_create(struct request *r, struct db *db, struct err *e)
     if (rc == 0 && !*b.spec.name)
         rc = default_name(db, &b.spec, e);
     if (rc == 0)
-        rc = campaign_create(r->env->rollout, db, &b.spec, r->now_ms, &id, e);
+        rc = campaign_create(db, &b.spec, r->now_ms, &id, e);
     if (rc == 0)
         rc = campaign_get(db, id, &c, e);
     if (rc == 0)

@@ -223,7 +223,7 @@ static int block_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static int start_rollout(struct otad *o)
+static void start_rollout(struct otad *o)
 {
     struct rollout *r = &o->rollout;
     bool guess = o->settings.broker == BROKER_EXTERNAL;
@@ -231,8 +231,6 @@ static int start_rollout(struct otad *o)
     seal_derive(&o->seal, "url", r->url_key);
     r->presence = presence_open(guess ? o->settings.presence_timeout_ms : 0);
     presence_clear(r->presence); /* until the link to the broker is up */
-    r->seal = &o->seal;
-    return 0;
 }
 
 static int start_http_env(struct otad *o, struct err *e)

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,14 +20,12 @@ void arrivals_clear(struct arrivals *a)
     a->n = 0;
 }
 
+/* Never 0, which marks one who is not expected any more. */
 static uint64_t hash_of(const char *product, const char *device)
 {
-    uint64_t h = 0xcbf29ce484222325u;
-    for (const char *p = product; *p; p++)
-        h = (h ^ (unsigned char)*p) * 0x100000001b3u;
-    h = (h ^ '/') * 0x100000001b3u;
-    for (const char *p = device; *p; p++)
-        h = (h ^ (unsigned char)*p) * 0x100000001b3u;
+    char who[PRODUCT_SIZE + DEVICE_SIZE];
+    int n = snprintf(who, sizeof who, "%s/%s", product, device);
+    uint64_t h = str_hash(who, (size_t)n);
     return h ? h : 1;
 }
 

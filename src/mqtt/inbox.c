@@ -46,11 +46,8 @@ void inbox_add(struct inbox *in, const struct device_event *ev)
 /* Of the topic without its last level: that is the device, in every protocol we have. */
 static uint64_t device_of(const char *topic)
 {
-    uint64_t h = 0xcbf29ce484222325u;
     const char *end = strrchr(topic, '/');
-    for (const char *p = topic; *p && p != end; p++)
-        h = (h ^ (unsigned char)*p) * 0x100000001b3u;
-    return h ^ h >> 32;
+    return str_hash(topic, end ? (size_t)(end - topic) : strlen(topic));
 }
 
 /* At most one line a minute for each slot: a fleet gone mad fills no disk. */

@@ -129,10 +129,9 @@ static int insert_campaign(struct db *w, const struct campaign_spec *spec, int64
     return rc;
 }
 
-int campaign_create(struct rollout *r, struct db *w, const struct campaign_spec *spec, int64_t now_ms,
-                    int64_t *id, struct err *e)
+int campaign_create(struct db *w, const struct campaign_spec *spec, int64_t now_ms, int64_t *id,
+                    struct err *e)
 {
-    (void)r;
     struct firmware files[CAMPAIGN_FIRMWARE_MAX];
     struct product product;
     int rc = check_firmware(w, spec, &product, files, e);

@@ -243,11 +243,6 @@ int64_t col_int(struct stmt *s, int column)
     return sqlite3_column_int64(s->handle, column);
 }
 
-bool col_null(struct stmt *s, int column)
-{
-    return sqlite3_column_type(s->handle, column) == SQLITE_NULL;
-}
-
 void col_text(struct stmt *s, int column, char *out, size_t size)
 {
     const char *text = col_ptr(s, column);

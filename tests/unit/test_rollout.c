@@ -245,7 +245,7 @@ struct creation {
 static int create(struct world *w, struct db *db, void *arg, struct err *e)
 {
     struct creation *c = arg;
-    return campaign_create(&w->rollout, db, &c->spec, w->now_ms, &c->id, e);
+    return campaign_create(db, &c->spec, w->now_ms, &c->id, e);
 }
 
 static struct campaign_spec spec_for(int64_t firmware_id)

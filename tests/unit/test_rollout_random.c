@@ -385,7 +385,7 @@ static void jump(struct world *w)
 static int create(struct world *w, struct db *db, void *arg, struct err *e)
 {
     int64_t id;
-    return campaign_create(&w->rollout, db, arg, w->now_ms, &id, e);
+    return campaign_create(db, arg, w->now_ms, &id, e);
 }
 
 static void start_campaign(struct world *w)

@@ -345,9 +345,23 @@ static void url_encoding(void **state)
     }
 }
 
+/* FNV-1a's published 64-bit values, then the mix. */
+static void test_hash(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t fnv;
+    } table[] = {{"", 0xcbf29ce484222325u}, {"a", 0xaf63dc4c8601ec8cu}, {"foobar", 0x85944171f73967e8u}};
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+        assert_true(str_hash(table[i].text, strlen(table[i].text)) == (table[i].fnv ^ table[i].fnv >> 32));
+    assert_true(str_hash("foobar!", 6) == str_hash("foobar", 6));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hash),
         cmocka_unit_test(copies_that_fit),
         cmocka_unit_test(names_by_their_letters),
         cmocka_unit_test(names_by_their_length),
