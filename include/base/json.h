@@ -18,6 +18,8 @@
 /* Parses one JSON text of len bytes: objects only, no duplicate keys, at most JSON_MAX_DEPTH deep. The caller
  * owns *out (json_decref, or json_auto_t). ERR_BAD_REQUEST says where the text is wrong. */
 int json_parse(const char *text, size_t len, json_t **out, struct err *e);
+/* The same, but of a key that comes twice the last one counts: what devices in the field send. */
+int json_parse_device(const char *text, size_t len, json_t **out, struct err *e);
 
 enum json_kind {
     JSON_KIND_NAME,   /* out: char[size]; str_is_name */

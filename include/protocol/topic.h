@@ -1,4 +1,5 @@
-/* topic.h: MQTT topic names and filters (MQTT 3.1.1, 4.7): levels, wildcards, matching. Pure functions. */
+/* topic.h: MQTT topic names and filters (MQTT 3.1.1, 4.7): levels, wildcards, matching; and what a device may
+ * use of them. Pure functions. */
 #ifndef OTAD_PROTOCOL_TOPIC_H
 #define OTAD_PROTOCOL_TOPIC_H
 
@@ -6,7 +7,7 @@
 #include <stddef.h>
 
 #define TOPIC_SIZE       384 /* the longest topic that any protocol has, with its end */
-#define TOPIC_LEVELS_MAX 8
+#define TOPIC_LEVELS_MAX 10
 
 /* Whether the filter, which is well-formed, matches the name. '+' and '#' as the first level match no name
  * that begins with '$' (4.7.2). */
@@ -18,5 +19,22 @@ bool topic_level(const char *name, size_t i, char *out, size_t size);
 
 /* Levels of name: one more than it has slashes. */
 size_t topic_levels(const char *name);
+
+/* ---- a device's own topics: patterns whose level "%p" is the product and "%d" the device; "+" is any level
+ * and "#" all that follow. Lists end with NULL. */
+struct topic_rules {
+    const char *const *publish; /* what it may say */
+    const char *const *hear;    /* what may be delivered to it */
+    const char *const
+        *subscribe; /* filters it may subscribe to: each level is the pattern's, or below "+", "#" */
+    const char *const *offers; /* of hear: whoever subscribes to one is ready for an offer; no wildcards */
+};
+
+/* Whether name is one of the patterns'. A wildcard in name is a level like any other: it fits only where the
+ * pattern has one. */
+bool topic_fits(const char *const patterns[], const char *name, const char *product, const char *device);
+
+/* Whether the filter brings one of the patterns' topics, which have no wildcards. */
+bool topic_brings(const char *filter, const char *const patterns[], const char *product, const char *device);
 
 #endif

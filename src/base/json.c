@@ -29,14 +29,14 @@ static bool too_deep(const char *text, size_t len)
     return false;
 }
 
-int json_parse(const char *text, size_t len, json_t **out, struct err *e)
+static int parse(const char *text, size_t len, size_t flags, json_t **out, struct err *e)
 {
     json_error_t fault;
     if (len == 0)
         return err_set(e, ERR_BAD_REQUEST, "the body is empty, a JSON object is expected");
     if (too_deep(text, len))
         return err_set(e, ERR_BAD_REQUEST, "JSON nested deeper than %d levels", JSON_MAX_DEPTH);
-    json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES, &fault);
+    json_t *value = json_loadb(text, len, flags, &fault);
     if (!value)
         return err_set(e, ERR_BAD_REQUEST, "not valid JSON at line %d, column %d: %s", fault.line,
                        fault.column, fault.text);
@@ -46,6 +46,16 @@ int json_parse(const char *text, size_t len, json_t **out, struct err *e)
     }
     *out = value;
     return 0;
+}
+
+int json_parse(const char *text, size_t len, json_t **out, struct err *e)
+{
+    return parse(text, len, JSON_REJECT_DUPLICATES, out, e);
+}
+
+int json_parse_device(const char *text, size_t len, json_t **out, struct err *e)
+{
+    return parse(text, len, 0, out, e);
 }
 
 static int wrong(const struct json_field *f, const char *what, struct err *e)
