@@ -9,14 +9,14 @@ VALUES (:execution_id, :ord, :device_id, :module, :firmware_id);
 
 -- name: execution_get
 SELECT x.id, x.campaign_id, x.device_id, x.wave, x.state, x.percent, x.attempt, x.suspect, x.due_at_ms,
-       x.deadline_at_ms, x.started_at_ms, x.updated_at_ms, c.state, c.policy
+       x.deadline_at_ms, x.started_at_ms, x.updated_at_ms, c.state, c.policy, x.offered_at_ms
 FROM execution x JOIN campaign c ON c.id = x.campaign_id
 WHERE x.id = :id;
 
 -- What is not over for a device: what is active first, then the newest campaign.
 -- name: execution_live
 SELECT x.id, x.campaign_id, x.device_id, x.wave, x.state, x.percent, x.attempt, x.suspect, x.due_at_ms,
-       x.deadline_at_ms, x.started_at_ms, x.updated_at_ms, c.state, c.policy
+       x.deadline_at_ms, x.started_at_ms, x.updated_at_ms, c.state, c.policy, x.offered_at_ms
 FROM execution x JOIN campaign c ON c.id = x.campaign_id
 WHERE x.device_id = :device_id AND x.state < 7
 ORDER BY x.state >= 2 DESC, x.campaign_id DESC LIMIT :cap;
@@ -182,13 +182,13 @@ ORDER BY x.id DESC LIMIT :cap;
 -- Who speaks: a product and, where it is known, a device of it.
 -- name: party_get
 SELECT p.id, p.enabled, p.enrolment = 'open', p.protocol, p.version_scheme, p.success = 'report',
-       d.id, d.enabled, d.paused, p.key, d.name
+       d.id, d.enabled, d.paused, p.key, d.name, p.protocol = 'aws'
 FROM product p LEFT JOIN device d ON d.product_id = p.id AND d.name = :device
 WHERE p.key = :product;
 
 -- name: party_get_id
 SELECT p.id, p.enabled, p.enrolment = 'open', p.protocol, p.version_scheme, p.success = 'report',
-       d.id, d.enabled, d.paused, p.key, d.name
+       d.id, d.enabled, d.paused, p.key, d.name, p.protocol = 'aws'
 FROM device d JOIN product p ON p.id = d.product_id
 WHERE d.id = :id;
 
@@ -197,3 +197,61 @@ WHERE d.id = :id;
 SELECT f.version
 FROM execution_module m JOIN firmware f ON f.id = m.firmware_id
 WHERE m.execution_id = :id AND m.module = :module;
+
+-- A thing of AWS: its name alone says who it is.
+-- name: party_get_thing
+SELECT p.id, p.enabled, p.enrolment = 'open', p.protocol, p.version_scheme, p.success = 'report',
+       d.id, d.enabled, d.paused, p.key, d.name, p.protocol = 'aws'
+FROM device d JOIN product p ON p.id = d.product_id AND p.protocol = 'aws'
+WHERE d.name = :device;
+
+-- Every file of an execution in the order of its modules; what follows a firmware's own row are its further files.
+-- name: offer_files
+SELECT m.ord, 1, m.module, f.id, f.version, f.filename, f.size, f.sha256, f.sha1, f.md5, f.signature, f.delta_from,
+       m.done_at_ms
+FROM execution_module m JOIN firmware f ON f.id = m.firmware_id
+WHERE m.execution_id = :id
+UNION ALL
+SELECT m.ord, r.ord, m.module, f.id, f.version, r.filename, r.size, r.sha256, r.sha1, r.md5, r.signature, f.delta_from,
+       m.done_at_ms
+FROM execution_module m
+     JOIN firmware f ON f.id = m.firmware_id
+     JOIN firmware_part r ON r.firmware_id = f.id
+WHERE m.execution_id = :id
+ORDER BY 1, 2 LIMIT 64;
+
+-- What an offer says beside its files.
+-- name: offer_words
+SELECT c.ext_data, p.transfer, p.sign_method = 'SHA256', p.digest_sign, p.job_document, p.name,
+       coalesce((SELECT t.value FROM device_tag t WHERE t.device_id = x.device_id AND t.key = 'group'), '')
+FROM execution x JOIN campaign c ON c.id = x.campaign_id JOIN product p ON p.id = c.product_id
+WHERE x.id = :id;
+
+-- The execution under way that brings a firmware to a device.
+-- name: stream_of_firmware
+SELECT x.id, p.key
+FROM product p
+     JOIN device d ON d.product_id = p.id AND d.name = :device AND d.enabled = 1
+     JOIN execution x ON x.device_id = d.id AND x.state < 7 AND x.state >= 2
+     JOIN execution_module m ON m.execution_id = x.id AND m.firmware_id = :stream
+WHERE p.key = :product AND p.enabled = 1
+LIMIT 1;
+
+-- name: stream_of_execution
+SELECT x.id, p.key
+FROM execution x
+     JOIN device d ON d.id = x.device_id AND d.enabled = 1
+     JOIN product p ON p.id = d.product_id AND p.enabled = 1
+WHERE x.id = :stream AND x.state < 7 AND x.state >= 2 AND d.name = :device
+  AND (p.key = :product OR (:product = '' AND p.protocol = 'aws'));
+
+-- name: job_get
+SELECT version, details FROM execution_job WHERE execution_id = :id AND attempt = :attempt;
+
+-- name: job_set
+INSERT INTO execution_job (execution_id, attempt, version, details)
+VALUES (:id, :attempt, :version, :details)
+ON CONFLICT DO UPDATE SET attempt = excluded.attempt, version = excluded.version, details = excluded.details;
+
+-- name: execution_deadline
+UPDATE execution SET deadline_at_ms = :deadline_at_ms WHERE id = :id;

@@ -1,14 +1,18 @@
 -- name: product_insert
 INSERT INTO product (key, name, protocol, enrolment, enrolment_secret, public, enabled, strict_version,
-                     version_scheme, chip, max_image_bytes, success, created_at_ms)
+                     version_scheme, chip, max_image_bytes, success, created_at_ms, transfer, sign_method, digest_sign,
+                     job_document)
 VALUES (:key, :name, :protocol, :enrolment, :enrolment_secret, :public, :enabled, :strict_version,
-        :version_scheme, :chip, :max_image_bytes, :success, :created_at_ms)
+        :version_scheme, :chip, :max_image_bytes, :success, :created_at_ms, :transfer, :sign_method, :digest_sign,
+        :job_document)
 
 -- name: product_update
 UPDATE product
 SET name = :name, protocol = :protocol, enrolment = :enrolment, enrolment_secret = :enrolment_secret,
     public = :public, enabled = :enabled, strict_version = :strict_version, version_scheme = :version_scheme,
-    chip = :chip, max_image_bytes = :max_image_bytes, success = :success, revision = revision + 1
+    chip = :chip, max_image_bytes = :max_image_bytes, success = :success,
+    transfer = :transfer, sign_method = :sign_method, digest_sign = :digest_sign, job_document = :job_document,
+    revision = revision + 1
 WHERE id = :id AND revision = :revision
 
 -- name: product_delete
@@ -21,17 +25,17 @@ DELETE FROM device_gone WHERE product_id = :id
 
 -- name: product_get
 SELECT id, key, name, protocol, enrolment, enrolment_secret, public, enabled, strict_version, version_scheme, chip,
-       max_image_bytes, success, created_at_ms, revision
+       max_image_bytes, success, created_at_ms, revision, transfer, sign_method, digest_sign, job_document
 FROM product WHERE key = :key
 
 -- name: product_get_id
 SELECT id, key, name, protocol, enrolment, enrolment_secret, public, enabled, strict_version, version_scheme, chip,
-       max_image_bytes, success, created_at_ms, revision
+       max_image_bytes, success, created_at_ms, revision, transfer, sign_method, digest_sign, job_document
 FROM product WHERE id = :id
 
 -- name: product_list
 SELECT id, key, name, protocol, enrolment, enrolment_secret, public, enabled, strict_version, version_scheme, chip,
-       max_image_bytes, success, created_at_ms, revision
+       max_image_bytes, success, created_at_ms, revision, transfer, sign_method, digest_sign, job_document
 FROM product WHERE id > :after_id ORDER BY id LIMIT :cap
 
 -- One of the things that keep a product, by name; no row when nothing does.

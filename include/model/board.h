@@ -15,11 +15,13 @@ struct board_row {
 
 /* Counters anyone may add to. */
 enum board_counter {
-    BOARD_MQTT_REPORTS, /* messages of devices taken in */
-    BOARD_MQTT_BAD,     /* of them, those that were not understood */
-    BOARD_MQTT_OFFERS,  /* offers published */
-    BOARD_MQTT_WAITING, /* offers queued or not yet acknowledged, now */
-    BOARD_DOWNLOADS,    /* file answers begun */
+    BOARD_MQTT_REPORTS,        /* messages of devices taken in */
+    BOARD_MQTT_BAD,            /* of them, those that were not understood */
+    BOARD_MQTT_OFFERS,         /* offers published */
+    BOARD_MQTT_WAITING,        /* offers queued or not yet acknowledged, now */
+    BOARD_MQTT_BLOCKS,         /* blocks of files sent */
+    BOARD_MQTT_BLOCKS_DROPPED, /* requests for blocks beyond what is taken of one device */
+    BOARD_DOWNLOADS,           /* file answers begun */
     BOARD_DOWNLOAD_BYTES,
     BOARD_REQUESTS,
     BOARD_COUNTERS

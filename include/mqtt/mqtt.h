@@ -8,6 +8,7 @@
 #define OTAD_MQTT_MQTT_H
 
 #include "config/settings.h"
+#include "image/blob.h"
 #include "rollout/rollout.h"
 #include "store/db.h"
 
@@ -16,6 +17,7 @@ struct mqtt_env {
     const struct settings *settings;
     struct store *store;
     struct rollout *rollout;
+    struct blobs *blobs;
 };
 
 struct mqtt;
@@ -28,8 +30,9 @@ int mqtt_start(const struct mqtt_env *env, struct mqtt **out, struct err *e);
  * still run. */
 void mqtt_stop(struct mqtt *m);
 
-/* Queues messages to devices. 0, or -1 while the broker is away: then nothing was taken. Any thread. */
-int mqtt_send(struct mqtt *m, const struct outgoing out[], size_t n);
+/* Queues what is to be said to devices, and clears it. -1 while the broker is away: then it is dropped. Any
+ * thread. */
+int mqtt_send(struct mqtt *m, struct outgoing out[], size_t n);
 
 /* How many more messages mqtt_send should be given now; 0 while the broker is away. Any thread. */
 size_t mqtt_room(struct mqtt *m);

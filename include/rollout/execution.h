@@ -39,7 +39,7 @@ struct execution {
     enum execution_state state;
     int percent, attempt;
     bool suspect;
-    int64_t due_at_ms, deadline_at_ms, started_at_ms, updated_at_ms;
+    int64_t due_at_ms, deadline_at_ms, offered_at_ms, started_at_ms, updated_at_ms;
     enum campaign_state campaign_state;
     struct policy policy;
 };
@@ -48,11 +48,12 @@ struct execution {
 struct party {
     int64_t product_id, device_id; /* device_id 0: not registered */
     bool product_enabled, enrolment_open, success_by_report, device_enabled, device_paused;
+    bool keeps_jobs; /* AWS: its executions have a version counter and details of the device's own */
     char protocol[16], product[PRODUCT_SIZE], device[DEVICE_SIZE];
     enum version_scheme scheme;
 };
 
-/* ERR_NOT_FOUND when there is no such product. */
+/* ERR_NOT_FOUND when there is no such product; product "": no such thing of AWS. */
 int party_get(struct db *db, const char *product, const char *device, struct party *out, struct err *e);
 int party_get_id(struct db *db, int64_t device_id, struct party *out, struct err *e);
 
@@ -90,6 +91,9 @@ int execution_attempt_ended(struct db *w, struct execution *x, enum execution_st
  * to the next module, to testing, or to succeeded; of a cancelled campaign nothing more begins. */
 int execution_module_done(struct db *w, struct execution *x, int ord, int64_t now_ms, struct err *e);
 
+/* Modules that x has yet to do. */
+int execution_modules_left(struct db *w, int64_t id, int64_t *left, struct err *e);
+
 /* The clock of x has run out. */
 int execution_clock_ended(struct rollout *r, struct db *w, struct execution *x, int64_t now_ms,
                           struct err *e);
@@ -113,5 +117,29 @@ enum standing version_standing(enum version_scheme scheme, const char *has, cons
  * queued execution, which is moved to offered. *sends 0: nothing is due. */
 int dispatch_device(struct rollout *r, struct db *w, const struct party *p, bool again, int64_t now_ms,
                     struct outgoing *out, size_t *sends, struct err *e);
+
+/* ---- rollout/offer.c, for rollout/job.c: the offer of what x is at, whatever state it is in. *sends 0: it
+ * has no module left. */
+int offer_now(struct rollout *r, struct db *w, const struct party *p, const struct execution *x,
+              int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e);
+/* Addresses *out to the party; all else is zero. */
+void outgoing_begin(struct outgoing *out, enum outgoing_kind kind, const struct party *p, int64_t now_ms);
+
+/* ---- rollout/event.c: what reports do, for rollout/job.c */
+int execution_progress(struct rollout *r, struct db *w, struct execution *x, enum execution_state to,
+                       int percent, int64_t now_ms, struct err *e);
+/* The device's own "succeeded" where its product takes it for the proof: of the module it was offered, or of
+ * all that are left. */
+int execution_own_word(struct db *w, const struct party *p, struct execution *x, bool all, int64_t now_ms,
+                       struct err *e);
+
+/* ---- rollout/job.c: an EVENT_JOB of a device; the answer comes first. Two things to send at most. */
+int job_event(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
+              int64_t now_ms, struct outgoing out[], size_t *sends, struct err *e);
+/* The answer that there is no such job, to whom ev names. */
+void job_unknown(const struct device_event *ev, const char *protocol, int64_t now_ms, struct outgoing *out);
+/* The counter and details of x for what is said of it; *details, which may be NULL, is the caller's to free.
+ */
+int job_read(struct db *db, const struct execution *x, struct device_job *out, char **details, struct err *e);
 
 #endif

@@ -35,16 +35,19 @@ struct rollout {
     _Atomic uint64_t refused; /* messages of unknown or disabled devices */
 };
 
-/* One thing a device said. *sends is 0 or 1: whether out is to be sent. An unknown device is registered by an
+#define ROLLOUT_SENDS_MAX 2 /* an answer, and what is due after it */
+
+/* One thing a device said; EVENT_FILE is none. *sends of out are to be sent, the caller clears them; ev stays
+ * the caller's. An unknown device is registered by an
  * INFORM where its product's enrolment is open. What a device may not say is counted, not an error; an error
  * is the store's. */
 int rollout_event(struct rollout *r, struct db *w, const struct device_event *ev, int64_t now_ms,
-                  struct outgoing *out, size_t *sends, struct err *e);
+                  struct outgoing out[ROLLOUT_SENDS_MAX], size_t *sends, struct err *e);
 
 /* A PROGRESS event that the server itself saw: so much of the file is with the device's socket. A device that
  * has a session at the broker tells its progress itself, and better; for it nothing happens. */
 int rollout_download(struct rollout *r, struct db *w, const struct device_event *ev, int64_t now_ms,
-                     struct outgoing *out, size_t *sends, struct err *e);
+                     struct outgoing out[ROLLOUT_SENDS_MAX], size_t *sends, struct err *e);
 
 /* What time brings: prepares campaigns, ends clocks, offers what has become due, completes what is done. When
  * the link to a broker without our plugin is up again, what was offered before and has no answer is offered

@@ -5,7 +5,10 @@
 #include "base/seal.h"
 #include "base/str.h"
 #include "base/version.h"
+#include "model/event.h"
 #include "store/db.h"
+
+#define JOB_DOCUMENT_SIZE 4097
 
 struct product {
     int64_t id;
@@ -22,9 +25,16 @@ struct product {
     char chip[16];
     int64_t max_image_bytes; /* 0 no limit */
     bool success_by_report;
+    enum transfer transfer;
+    bool sha256_sign;                     /* Aliyun's "sign" is the SHA-256, not the MD5 */
+    bool digest_sign;                     /* and our signature goes beside it */
+    char job_document[JOB_DOCUMENT_SIZE]; /* JSON object laid over AWS jobs' documents; "" none */
     int64_t created_at_ms;
     int64_t revision;
 };
+
+const char *transfer_word(enum transfer transfer);
+int transfer_parse(const char *word); /* -1: none of them */
 
 /* Sets p->id. ERR_CONFLICT when the key is taken. */
 int product_insert(struct db *w, struct product *p, struct err *e);

@@ -22,6 +22,10 @@ static json_t *product_json(const struct product *p)
     json_put_text(j, "chip", p->chip);
     json_put_int(j, "max_image_bytes", p->max_image_bytes);
     json_put_text(j, "success", p->success_by_report ? "report" : "version");
+    json_put_text(j, "transfer", transfer_word(p->transfer));
+    json_put_text(j, "sign_method", p->sha256_sign ? "SHA256" : "Md5");
+    json_put_bool(j, "digest_sign", p->digest_sign);
+    json_put(j, "job_document", *p->job_document ? json_loads(p->job_document, 0, NULL) : json_null());
     json_put_moment(j, "created_at", p->created_at_ms);
     return j;
 }
@@ -30,7 +34,7 @@ static json_t *product_json(const struct product *p)
 
 /* Fields that are one of a few words, as they came; "" when they did not come. */
 struct words {
-    char protocol[65], enrolment[65], version_scheme[65], success[65];
+    char protocol[65], enrolment[65], version_scheme[65], success[65], transfer[65], sign_method[65];
 };
 
 static int read_choice(const char *field, const char *word, const char *yes, const char *no, bool *out,
@@ -57,27 +61,55 @@ static int read_scheme(const char *word, enum version_scheme *out, struct err *e
     return 0;
 }
 
-static int read_protocol(const char *word, struct product *p, struct err *e)
+static int read_protocol(const char *word, bool making, struct product *p, struct err *e)
 {
     if (!*word)
         return 0;
-    if (!protocol_by_name(word) || !str_copy(p->protocol, sizeof p->protocol, word))
+    const struct protocol *protocol = protocol_by_name(word);
+    if (!protocol || !str_copy(p->protocol, sizeof p->protocol, word))
         return err_field(e, ERR_INVALID, "protocol", "protocol \"%.64s\" is not known here", word);
+    if (making)
+        p->success_by_report = protocol->success_by_report;
     return 0;
 }
 
-static int apply_words(const struct words *w, struct product *p, struct err *e)
+static int read_transfer(const char *word, enum transfer *out, struct err *e)
 {
-    int rc = read_protocol(w->protocol, p, e);
+    int transfer = transfer_parse(word);
+    if (!*word)
+        return 0;
+    if (transfer < 0)
+        return err_field(e, ERR_INVALID, "transfer", "transfer must be \"auto\", \"https\" or \"mqtt\"");
+    *out = (enum transfer)transfer;
+    return 0;
+}
+
+static int apply_words(const struct words *w, bool making, struct product *p, struct err *e)
+{
+    int rc = read_protocol(w->protocol, making, p, e);
     if (rc == 0)
         rc = read_choice("enrolment", w->enrolment, "open", "closed", &p->enrolment_open, e);
     if (rc == 0)
         rc = read_choice("success", w->success, "report", "version", &p->success_by_report, e);
     if (rc == 0)
         rc = read_scheme(w->version_scheme, &p->version_scheme, e);
+    if (rc == 0)
+        rc = read_transfer(w->transfer, &p->transfer, e);
+    if (rc == 0)
+        rc = read_choice("sign_method", w->sign_method, "SHA256", "Md5", &p->sha256_sign, e);
     if (rc == 0 && *p->chip && !image_chip_known(p->chip))
         rc = err_field(e, ERR_INVALID, "chip", "chip \"%s\" is not known", p->chip);
     return rc;
+}
+
+static int keep_document(const json_t *document, struct product *p, struct err *e)
+{
+    char *text = json_text(document);
+    bool fits = str_copy(p->job_document, sizeof p->job_document, json_object_size(document) > 0 ? text : "");
+    free(text);
+    return fits ? 0
+                : err_field(e, ERR_INVALID, "job_document", "job_document may be %d bytes long",
+                            JOB_DOCUMENT_SIZE - 1);
 }
 
 /* secret stays "" when none was given. The key is read where a product is made, and refused elsewhere. */
@@ -85,6 +117,7 @@ static int read_product(const struct request *r, bool making, struct product *p,
                         struct err *e)
 {
     struct words w = {0};
+    const json_t *document = NULL;
     const struct json_field fields[] = {
         {.key = "key", .kind = JSON_KIND_NAME, .out = p->key, .size = sizeof p->key, .required = true},
         {.key = "name", .kind = JSON_KIND_TEXT, .out = p->name, .size = sizeof p->name},
@@ -105,10 +138,16 @@ static int read_product(const struct request *r, bool making, struct product *p,
         {.key = "chip", .kind = JSON_KIND_EMPTY, .out = p->chip, .size = sizeof p->chip},
         {.key = "max_image_bytes", .kind = JSON_KIND_INT, .out = &p->max_image_bytes, .max = INT64_MAX},
         {.key = "success", .kind = JSON_KIND_TEXT, .out = w.success, .size = sizeof w.success},
+        {.key = "transfer", .kind = JSON_KIND_TEXT, .out = w.transfer, .size = sizeof w.transfer},
+        {.key = "sign_method", .kind = JSON_KIND_TEXT, .out = w.sign_method, .size = sizeof w.sign_method},
+        {.key = "digest_sign", .kind = JSON_KIND_BOOL, .out = &p->digest_sign},
+        {.key = "job_document", .kind = JSON_KIND_OBJECT, .out = &document},
     };
     int rc = api_read(r, fields + !making, ARRAY_SIZE(fields) - !making, e);
     if (rc == 0)
-        rc = apply_words(&w, p, e);
+        rc = apply_words(&w, making, p, e);
+    if (rc == 0 && document)
+        rc = keep_document(document, p, e);
     if (rc == 0 && *secret)
         rc = api_secret_check("enrolment_secret", secret, e);
     return rc;

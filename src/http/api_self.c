@@ -39,15 +39,17 @@ static int read_poll(const struct request *r, struct device_event *ev, struct er
 
 static int answer_event(struct request *r, struct db *w, const struct device_event *ev, struct err *e)
 {
-    struct outgoing out;
-    size_t sends = 0;
-    int rc = rollout_event(r->env->rollout, w, ev, r->now_ms, &out, &sends, e);
+    struct outgoing out[ROLLOUT_SENDS_MAX];
+    size_t n = 0;
+    int rc = rollout_event(r->env->rollout, w, ev, r->now_ms, out, &n, e);
     if (rc)
         return rc;
-    if (sends && !out.nothing)
-        reply_json(r, native_offer_json(&out.offer));
-    else
-        reply_nothing(r);
+    reply_nothing(r);
+    for (size_t i = 0; i < n; i++) {
+        if (out[i].kind == OUTGOING_OFFER && !r->reply.json)
+            reply_json(r, native_offer_json(&out[i].offer));
+        outgoing_clear(&out[i]);
+    }
     return 0;
 }
 
@@ -75,8 +77,8 @@ int api_self_offer(struct request *r, struct db *db, struct err *e)
 int api_self_report(struct request *r, struct db *db, struct err *e)
 {
     struct device_event ev;
-    struct outgoing out;
-    size_t sends = 0;
+    struct outgoing out[ROLLOUT_SENDS_MAX];
+    size_t n = 0;
     int rc = device_event(r, EVENT_PROGRESS, &ev, e);
     if (rc)
         return rc;
@@ -84,9 +86,11 @@ int api_self_report(struct request *r, struct db *db, struct err *e)
         return err_set(e, ERR_BAD_REQUEST, "the body is empty, a JSON object is expected");
     rc = native_report_parse(r->body, &ev, e);
     if (rc == 0)
-        rc = rollout_event(r->env->rollout, db, &ev, r->now_ms, &out, &sends, e);
+        rc = rollout_event(r->env->rollout, db, &ev, r->now_ms, out, &n, e);
     if (rc)
         return rc;
+    for (size_t i = 0; i < n; i++)
+        outgoing_clear(&out[i]);
     reply_nothing(r);
     return 0;
 }

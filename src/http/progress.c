@@ -33,9 +33,12 @@ void progress_begin(struct progress *p, const struct request *r)
 static int run_report(struct db *w, void *arg, struct err *e)
 {
     struct report *report = arg;
-    struct outgoing out;
-    size_t sends;
-    return rollout_download(report->rollout, w, &report->event, report->now_ms, &out, &sends, e);
+    struct outgoing out[ROLLOUT_SENDS_MAX];
+    size_t n = 0;
+    int rc = rollout_download(report->rollout, w, &report->event, report->now_ms, out, &n, e);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        outgoing_clear(&out[i]);
+    return rc;
 }
 
 static void report_done(struct job *job)

@@ -69,6 +69,8 @@ static bool tick(struct otad *o, struct tick *t)
         t->undone = true;
         board_set(BOARD_STORE, false, "the rollout's tick failed: %.100s", e.text);
         log_error("the rollout's tick failed: %s", e.text);
+        for (size_t i = 0; i < t->n; i++)
+            outgoing_clear(&t->out[i]);
         return false;
     }
     board_set(BOARD_STORE, true, "ok");
@@ -267,7 +269,8 @@ static int open_store(struct otad *o, struct err *e)
 
 static int start_mqtt(struct otad *o, struct err *e)
 {
-    struct mqtt_env env = {.settings = &o->settings, .store = o->store, .rollout = &o->rollout};
+    struct mqtt_env env = {
+        .settings = &o->settings, .store = o->store, .rollout = &o->rollout, .blobs = o->blobs};
     int rc = 0;
     if (o->settings.broker == BROKER_MANAGED)
         rc = broker_start(&o->settings, o->http_env.cert_path, o->http_env.key_path, &o->broker, e);

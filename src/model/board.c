@@ -7,7 +7,8 @@
 
 static const char *const part_names[BOARD_PARTS] = {"store", "broker", "disk"};
 static const char *const counter_names[BOARD_COUNTERS] = {
-    "mqtt_reports", "mqtt_bad", "mqtt_offers", "mqtt_waiting", "downloads", "download_bytes", "requests"};
+    "mqtt_reports",        "mqtt_bad",  "mqtt_offers",    "mqtt_waiting", "mqtt_blocks",
+    "mqtt_blocks_dropped", "downloads", "download_bytes", "requests"};
 
 /* The one piece of shared state beside the store: it holds nothing that anyone decides by. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

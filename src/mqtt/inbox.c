@@ -19,15 +19,32 @@ void inbox_init(struct inbox *in, struct store *store, struct rollout *rollout)
     in->rollout = rollout;
 }
 
-void inbox_free(struct inbox *in)
+static void drop_events(struct inbox *in)
 {
-    free(in->events);
-    free(in->replies);
+    for (size_t i = 0; i < in->n; i++)
+        device_event_clear(&in->events[i]);
+    in->n = 0;
+}
+
+static void drop_replies(struct inbox *in, size_t from)
+{
+    while (in->reply_count > from)
+        outgoing_clear(&in->replies[--in->reply_count]);
 }
 
 void inbox_clear(struct inbox *in)
 {
-    in->n = in->reply_count = 0;
+    drop_events(in);
+    drop_replies(in, 0);
+    letters_clear(&in->letters);
+}
+
+void inbox_free(struct inbox *in)
+{
+    inbox_clear(in);
+    letters_free(&in->letters);
+    free(in->events);
+    free(in->replies);
 }
 
 void inbox_add(struct inbox *in, const struct device_event *ev)
@@ -60,21 +77,33 @@ static void log_nonsense(struct inbox *in, const char *topic, const struct err *
     log_warn("a message on %.200s was not understood: %s", topic, e->text);
 }
 
-void inbox_take(struct inbox *in, const char *topic, const void *payload, size_t len)
+static void refuse(struct inbox *in, const struct protocol *protocol, const char *topic, const void *payload,
+                   size_t len, const struct err *why)
 {
-    struct device_event ev;
+    char product[PRODUCT_SIZE] = "", device[DEVICE_SIZE] = "";
+    struct message m = {0};
+    if (protocol->refuse && protocol->refuse(topic, payload, len, why, clock_wall_ms(), product, device, &m))
+        letters_add(&in->letters, product, device, &m);
+    else
+        message_clear(&m);
+}
+
+const struct protocol *inbox_read(struct inbox *in, const char *topic, const void *payload, size_t len,
+                                  struct device_event *ev)
+{
     struct err e;
     const struct protocol *protocol = protocol_by_topic(topic);
     if (!protocol)
-        return;
+        return NULL;
     board_count(BOARD_MQTT_REPORTS, 1);
-    if (protocol->parse(topic, payload, len, &ev, &e) < 0) {
+    if (protocol->parse(topic, payload, len, ev, &e) < 0) {
         board_count(BOARD_MQTT_BAD, 1);
         log_nonsense(in, topic, &e);
-        return;
+        refuse(in, protocol, topic, payload, len, &e);
+        return NULL;
     }
-    ev.over_session = true;
-    inbox_add(in, &ev);
+    ev->over_session = true;
+    return protocol;
 }
 
 /* ---- storing */
@@ -93,7 +122,7 @@ static int run_part(struct db *w, void *arg, struct err *e)
             in->reply_count += sends;
     }
     if (rc < 0)
-        in->reply_count = before;
+        drop_replies(in, before);
     return rc;
 }
 
@@ -104,7 +133,7 @@ static int store_part(struct inbox *in, size_t from, size_t to, struct err *e)
     in->to = to;
     int rc = store_write(in->store, run_part, in, e);
     if (rc < 0)
-        in->reply_count = before; /* the commit may fail after the part went well */
+        drop_replies(in, before); /* the commit may fail after the part went well */
     return rc;
 }
 
@@ -137,29 +166,37 @@ static int store_halves(struct inbox *in, size_t from, size_t to, struct err *e)
 
 static void make_room_for_replies(struct inbox *in)
 {
-    if (in->reply_cap >= in->n)
+    if (in->reply_cap >= in->n * ROLLOUT_SENDS_MAX)
         return;
     free(in->replies);
-    in->reply_cap = in->cap;
+    in->reply_cap = in->cap * ROLLOUT_SENDS_MAX;
     in->replies = calloc(in->reply_cap, sizeof *in->replies);
     if (!in->replies)
         abort();
 }
 
+static void render_replies(struct inbox *in)
+{
+    for (size_t i = 0; i < in->reply_count; i++)
+        letters_render(&in->letters, &in->replies[i]);
+    in->reply_count = 0;
+}
+
 int inbox_commit(struct inbox *in, struct err *e)
 {
-    in->reply_count = in->stored = in->refused = 0;
+    in->stored = in->refused = 0;
     if (in->n == 0)
         return 0;
     make_room_for_replies(in);
     in->now_ms = clock_wall_ms();
     int rc = store_halves(in, 0, in->n, e);
-    in->n = 0;
+    drop_events(in);
     if (rc == 0 && in->stored == 0)
         rc = -(int)e->code;
     if (rc < 0)
-        in->reply_count = 0;
+        drop_replies(in, 0);
     else if (in->refused > 0)
         log_error("%zu reports that cannot be stored are dropped, of %s", in->refused, in->refusal);
+    render_replies(in);
     return rc;
 }

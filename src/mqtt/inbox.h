@@ -3,6 +3,7 @@
 #ifndef OTAD_MQTT_INBOX_H
 #define OTAD_MQTT_INBOX_H
 
+#include "letter.h"
 #include "rollout/rollout.h"
 
 #define NONSENSE_SLOTS    1024
@@ -13,8 +14,9 @@ struct inbox {
     struct rollout *rollout;
     struct device_event *events;
     size_t n, cap;
-    struct outgoing *replies; /* after inbox_commit: what is to be sent now */
+    struct outgoing *replies; /* what the writer answers; owned */
     size_t reply_count, reply_cap;
+    struct letters letters; /* to be sent after the next inbox_commit that goes well */
     int64_t now_ms;
     size_t from, to;                        /* the part that the writer is at */
     size_t stored, refused;                 /* while a batch that failed is gone through */
@@ -25,15 +27,19 @@ struct inbox {
 void inbox_init(struct inbox *in, struct store *store, struct rollout *rollout);
 void inbox_free(struct inbox *in);
 
-/* A device's message; what is not understood is counted, and logged once a minute and device. */
-void inbox_take(struct inbox *in, const char *topic, const void *payload, size_t len);
+/* A device's message as an event, the caller's, and its protocol. NULL: it was not understood, which is
+ * counted, logged once a minute and device, and answered where the protocol has a word for it. */
+const struct protocol *inbox_read(struct inbox *in, const char *topic, const void *payload, size_t len,
+                                  struct device_event *ev);
+/* Takes the event over. */
 void inbox_add(struct inbox *in, const struct device_event *ev);
 
-/* Stores the batch and empties it. On failure nothing of it may be acknowledged: it will come again. One
- * event that the store refuses while it takes the others is dropped, or it would come again for ever. */
+/* Stores the batch and empties it; the answers join the letters. On failure nothing of it may be
+ * acknowledged: it will come again. One event that the store refuses while it takes the others is dropped, or
+ * it would come again for ever. */
 int inbox_commit(struct inbox *in, struct err *e);
 
-/* Forgets the batch and the replies. */
+/* Forgets the batch and the letters. */
 void inbox_clear(struct inbox *in);
 
 #endif

@@ -5,16 +5,17 @@
 #include "base/log.h"
 #include "dial.h"
 #include "model/board.h"
+#include "model/delivery.h"
 #include "protocol/protocol.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define CLIENT_ID      "otad"
-#define CONTROL_TOPIC  "$CONTROL/otad/v1"
 #define BATCH_MAX      1000
 #define BATCH_MS       20
 #define MISC_MS        1000
@@ -86,6 +87,17 @@ static void on_subscribe(struct mosquitto *client, void *arg, int mid, int n, co
     m->arrived++;
 }
 
+/* Blocks of files are not the writer's business. */
+static void take(struct mqtt *m, const char *topic, const void *payload, size_t len)
+{
+    struct device_event ev;
+    const struct protocol *p = inbox_read(&m->inbox, topic, payload, len, &ev);
+    if (p && ev.kind == EVENT_FILE)
+        files_take(&m->files, p, &ev);
+    else if (p)
+        inbox_add(&m->inbox, &ev);
+}
+
 static void on_message(struct mosquitto *client, void *arg, const struct mosquitto_message *message)
 {
     struct mqtt *m = arg;
@@ -98,15 +110,17 @@ static void on_message(struct mosquitto *client, void *arg, const struct mosquit
     if (strcmp(message->topic, ARRIVAL_TOPIC) == 0)
         arrivals_take(&m->arrivals, &m->inbox, message->payload, len, clock_mono_ms());
     else
-        inbox_take(&m->inbox, message->topic, message->payload, len);
+        take(m, message->topic, message->payload, len);
 }
 
 static void on_publish(struct mosquitto *client, void *arg, int mid)
 {
     struct mqtt *m = arg;
     (void)client;
-    m->heard |= mid == m->last_wish;
     m->arrived++;
+    if (files_sent(&m->files, mid))
+        return;
+    m->heard |= mid == m->last_wish;
     outbox_sent(&m->outbox, -1);
 }
 
@@ -151,6 +165,7 @@ static void drop(struct mqtt *m, bool gently)
     outbox_close(&m->outbox);
     arrivals_clear(&m->arrivals);
     inbox_clear(&m->inbox);
+    files_clear(&m->files);
     if (m->connected)
         presence_clear(m->env.rollout->presence);
     m->connected = m->heard = m->more = false;
@@ -229,39 +244,67 @@ static bool commit(struct mqtt *m)
         snprintf(m->trouble, sizeof m->trouble, "the store takes no reports: %s", e.text);
         return false;
     }
-    if (m->inbox.reply_count > 0)
-        outbox_add(&m->outbox, m->inbox.replies, m->inbox.reply_count, &dropped);
+    if (m->inbox.letters.n > 0)
+        outbox_add(&m->outbox, m->inbox.letters.at, m->inbox.letters.n, &dropped);
     if (dropped > 0)
         log_warn("%zu messages to devices did not fit the queue", dropped);
-    m->inbox.reply_count = 0;
+    m->inbox.letters.n = 0;
     return true;
 }
 
-static void publish(struct mqtt *m, const struct outgoing *what)
+/* Our own broker's plugin takes a message to the device's sessions, whether they subscribed or not; to
+ * another broker it is published as it is. */
+static int publish(struct mqtt *m, const struct letter *l, int qos, int *mid)
 {
-    struct message message = {0};
-    struct err e;
-    const struct protocol *p = protocol_by_name(what->protocol);
-    int rc =
-        p ? p->offer(what, &message, &e) : err_set(&e, ERR_INTERNAL, "no protocol \"%s\"", what->protocol);
-    if (rc == 0 && (rc = mosquitto_publish(m->client, NULL, message.topic, (int)message.len, message.payload,
-                                           message.qos, false)) != MOSQ_ERR_SUCCESS)
-        err_set(&e, ERR_INTERNAL, "%s", dial_reason(rc));
-    if (rc != 0) {
-        log_error("cannot send to %s/%s: %s", what->product, what->device, e.text);
+    const struct message *what = &l->message;
+    if (!is_managed(m))
+        return mosquitto_publish(m->client, mid, what->topic, (int)what->len, what->payload, what->qos,
+                                 false);
+    struct delivery d = {.qos = what->qos, .only_subscribed = what->only_subscribed};
+    char head[DELIVERY_HEAD_SIZE];
+    snprintf(d.who, sizeof d.who, "%s/%s", l->product, l->device);
+    str_copy(d.topic, sizeof d.topic, what->topic);
+    size_t n = delivery_head(&d, head);
+    char *whole = n ? malloc(n + what->len) : NULL;
+    if (!whole)
+        return n ? MOSQ_ERR_NOMEM : MOSQ_ERR_INVAL;
+    memcpy(whole, head, n);
+    memcpy(whole + n, what->payload, what->len);
+    int rc = mosquitto_publish(m->client, mid, CONTROL_TOPIC, (int)(n + what->len), whole, qos, false);
+    free(whole);
+    return rc;
+}
+
+static void send_letter(struct mqtt *m, struct letter *l)
+{
+    int rc = publish(m, l, 1, NULL);
+    if (rc != MOSQ_ERR_SUCCESS) {
+        log_error("cannot send to %s/%s: %s", l->product, l->device, dial_reason(rc));
         outbox_sent(&m->outbox, -1);
-    } else if (!what->nothing) {
-        board_count(BOARD_MQTT_OFFERS, 1);
     }
-    message_clear(&message);
+    message_clear(&l->message);
 }
 
 static void send_due(struct mqtt *m)
 {
-    struct outgoing what;
-    while (m->connected && outbox_take(&m->outbox, &what))
-        publish(m, &what);
+    struct letter l;
+    while (m->connected && outbox_take(&m->outbox, &l))
+        send_letter(m, &l);
     board_put(BOARD_MQTT_WAITING, (int64_t)outbox_waiting(&m->outbox));
+}
+
+/* Blocks go as fast as the broker takes them, QoS 0 on both legs: who misses one asks again. */
+static void send_blocks(struct mqtt *m)
+{
+    struct letter l;
+    while (m->connected && files_next(&m->files, &m->inbox, &l)) {
+        int mid = 0, rc = publish(m, &l, 0, &mid);
+        if (rc == MOSQ_ERR_SUCCESS)
+            files_await(&m->files, mid);
+        else
+            log_error("cannot send a block to %s/%s: %s", l.product, l.device, dial_reason(rc));
+        message_clear(&l.message);
+    }
 }
 
 static void write_out(struct mqtt *m)
@@ -284,7 +327,8 @@ static int wait_ms(const struct mqtt *m, int64_t end_ms)
         end_ms = m->misc_ms;
     if (due_ms >= 0 && due_ms < end_ms)
         end_ms = due_ms;
-    return m->more || end_ms <= now_ms ? 0 : (int)(end_ms - now_ms);
+    bool busy = m->more || m->inbox.n > 0 || (m->connected && files_ready(&m->files));
+    return busy || end_ms <= now_ms ? 0 : (int)(end_ms - now_ms);
 }
 
 /* Answers what the socket is ready for. */
@@ -337,6 +381,7 @@ void link_turn(struct mqtt *m, int64_t end_ms)
     } else if (!*m->trouble) {
         write_out(m);
         send_due(m);
+        send_blocks(m);
         if (!*m->trouble)
             write_out(m);
     }

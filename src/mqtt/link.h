@@ -10,6 +10,7 @@
 #define OTAD_MQTT_LINK_H
 
 #include "arrivals.h"
+#include "files.h"
 #include "mqtt/mqtt.h"
 #include "outbox.h"
 
@@ -26,6 +27,7 @@ struct mqtt {
     /* ---- the mqtt thread's */
     struct inbox inbox;
     struct arrivals arrivals;
+    struct files files;
     struct mosquitto *client; /* NULL between connections */
     bool connected;           /* the broker has accepted us */
     bool heard;               /* and has our subscriptions: what devices say reaches us */

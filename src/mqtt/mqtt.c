@@ -55,6 +55,7 @@ static void free_all(struct mqtt *m)
 {
     inbox_free(&m->inbox);
     arrivals_free(&m->arrivals);
+    files_free(&m->files);
     outbox_free(&m->outbox);
     if (m->wake_fd >= 0)
         close(m->wake_fd);
@@ -74,6 +75,7 @@ int mqtt_start(const struct mqtt_env *env, struct mqtt **out, struct err *e)
     mosquitto_lib_init();
     outbox_init(&m->outbox);
     inbox_init(&m->inbox, env->store, env->rollout);
+    files_init(&m->files, env->store, env->blobs);
     m->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int fault = m->wake_fd < 0 ? errno : start_thread(m);
     if (fault) {
@@ -92,12 +94,17 @@ void mqtt_stop(struct mqtt *m)
     free_all(m);
 }
 
-int mqtt_send(struct mqtt *m, const struct outgoing out[], size_t n)
+int mqtt_send(struct mqtt *m, struct outgoing out[], size_t n)
 {
+    struct letters letters = {0};
     size_t dropped;
     if (n == 0)
         return 0;
-    bool open = outbox_add(&m->outbox, out, n, &dropped);
+    for (size_t i = 0; i < n; i++)
+        letters_render(&letters, &out[i]);
+    bool open = outbox_add(&m->outbox, letters.at, letters.n, &dropped);
+    letters.n = 0;
+    letters_free(&letters);
     if (open)
         wake(m);
     if (open && dropped > 0)

@@ -13,6 +13,8 @@ void outbox_init(struct outbox *o)
 
 static void clear(struct outbox *o)
 {
+    for (size_t i = 0; i < o->n; i++)
+        message_clear(&o->ring[(o->first + i) % o->cap].message);
     free(o->ring);
     o->ring = NULL;
     o->cap = o->first = o->n = o->unacknowledged = 0;
@@ -44,7 +46,7 @@ void outbox_close(struct outbox *o)
 static bool grow(struct outbox *o)
 {
     size_t cap = o->cap ? o->cap * 2 : CAP_MIN;
-    struct outgoing *ring = cap <= OUTBOX_MAX ? malloc(cap * sizeof *ring) : NULL;
+    struct letter *ring = cap <= OUTBOX_MAX ? malloc(cap * sizeof *ring) : NULL;
     if (!ring)
         return false;
     for (size_t i = 0; o->cap > 0 && i < o->n; i++)
@@ -56,19 +58,21 @@ static bool grow(struct outbox *o)
     return true;
 }
 
-bool outbox_add(struct outbox *o, const struct outgoing out[], size_t n, size_t *dropped)
+bool outbox_add(struct outbox *o, struct letter letters[], size_t n, size_t *dropped)
 {
     size_t i = 0;
     pthread_mutex_lock(&o->lock);
     bool open = o->open;
     for (; open && i < n && (o->n < o->cap || grow(o)); i++)
-        o->ring[(o->first + o->n++) % o->cap] = out[i];
+        o->ring[(o->first + o->n++) % o->cap] = letters[i];
     pthread_mutex_unlock(&o->lock);
     *dropped = n - i;
+    for (; i < n; i++)
+        message_clear(&letters[i].message);
     return open;
 }
 
-bool outbox_take(struct outbox *o, struct outgoing *out)
+bool outbox_take(struct outbox *o, struct letter *out)
 {
     pthread_mutex_lock(&o->lock);
     bool taken = o->n > 0 && o->unacknowledged < OUTBOX_WINDOW;

@@ -3,7 +3,7 @@
 #ifndef OTAD_MQTT_OUTBOX_H
 #define OTAD_MQTT_OUTBOX_H
 
-#include "model/event.h"
+#include "letter.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -16,7 +16,7 @@
 struct outbox {
     pthread_mutex_t lock; /* of all below */
     bool open;
-    struct outgoing *ring;
+    struct letter *ring;
     size_t cap, first, n;
     size_t unacknowledged;
 };
@@ -28,11 +28,12 @@ void outbox_free(struct outbox *o);
 void outbox_open(struct outbox *o);
 void outbox_close(struct outbox *o);
 
-/* Takes copies. False while it is closed; what does not fit is dropped, *dropped says how many. */
-bool outbox_add(struct outbox *o, const struct outgoing out[], size_t n, size_t *dropped);
+/* Takes over what the letters own. False while it is closed: then all are dropped; what does not fit is too,
+ * *dropped says how many. */
+bool outbox_add(struct outbox *o, struct letter letters[], size_t n, size_t *dropped);
 
-/* The next message while the window has room; it counts as sent. */
-bool outbox_take(struct outbox *o, struct outgoing *out);
+/* The next letter while the window has room, the caller's now; it counts as sent. */
+bool outbox_take(struct outbox *o, struct letter *out);
 
 /* n messages count as sent (n < 0: were acknowledged, or could not be sent after all). */
 void outbox_sent(struct outbox *o, int n);

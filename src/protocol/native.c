@@ -1,5 +1,7 @@
 #include "protocol/native.h"
 
+#include "protocol/liberal.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -11,69 +13,36 @@ json_t *native_offer_json(const struct offer *o)
         json_put_text(body, "id", NULL);
         return body;
     }
+    const struct offer_file *f = &o->file;
     snprintf(id, sizeof id, "%lld", (long long)o->id);
     json_put_text(body, "id", id);
-    json_put_text(body, "version", o->version);
-    json_put_text(body, "module", o->module);
-    json_put_int(body, "size", (int64_t)o->size);
-    json_put_text(body, "sha256", o->digests.sha256);
-    json_put_text(body, "md5", o->digests.md5);
-    json_put_text(body, "signature", o->signature);
-    json_put_text(body, "url", o->url);
-    json_put_text(body, "delta_from", *o->delta_from ? o->delta_from : NULL);
+    json_put_text(body, "version", f->version);
+    json_put_text(body, "module", f->module);
+    json_put_int(body, "size", (int64_t)f->size);
+    json_put_text(body, "sha256", f->digests.sha256);
+    json_put_text(body, "md5", f->digests.md5);
+    json_put_text(body, "signature", f->signature);
+    json_put_text(body, "url", f->url);
+    json_put_text(body, "delta_from", *f->delta_from ? f->delta_from : NULL);
     json_put_moment(body, "expires_at", o->expires_at_ms);
     return body;
 }
 
-static int native_offer(const struct outgoing *what, struct message *out, struct err *e)
+/* That nothing is due is said to those who ask. */
+static int native_render(const struct outgoing *what, struct message out[MESSAGES_MAX], size_t *n,
+                         struct err *e)
 {
     struct message m = {.qos = 1};
-    int n = snprintf(m.topic, sizeof m.topic, "ota/%s/%s/offer", what->product, what->device);
-    if (n < 0 || (size_t)n >= sizeof m.topic)
+    bool due = what->kind == OUTGOING_OFFER;
+    *n = 0;
+    if (!due && (what->kind != OUTGOING_NOTHING || !what->reply.form))
+        return 0;
+    int len = snprintf(m.topic, sizeof m.topic, "ota/%s/%s/offer", what->product, what->device);
+    if (len < 0 || (size_t)len >= sizeof m.topic)
         return err_set(e, ERR_INTERNAL, "the topic of %s/%s is too long", what->product, what->device);
-    json_t *body = native_offer_json(what->nothing ? NULL : &what->offer);
-    m.payload = json_text(body);
-    m.len = strlen(m.payload);
-    json_decref(body);
-    *out = m;
+    message_json(&m, native_offer_json(due ? &what->offer : NULL));
+    out[(*n)++] = m;
     return 0;
-}
-
-/* A whole number, or a string of digits; fractions are cut off. False for anything else and for what is not
- * in 0 .. max. */
-static bool liberal_uint(const json_t *v, int64_t max, int64_t *out)
-{
-    uint64_t n;
-    if (json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) <= max) {
-        *out = json_integer_value(v);
-        return true;
-    }
-    if (json_is_real(v) && json_real_value(v) >= 0 && json_real_value(v) <= (double)max) {
-        *out = (int64_t)json_real_value(v);
-        return true;
-    }
-    if (!json_is_string(v) || !str_to_uint(json_string_value(v), (uint64_t)max, &n))
-        return false;
-    *out = (int64_t)n;
-    return true;
-}
-
-static const json_t *member(const json_t *body, const char *key)
-{
-    const json_t *v = json_object_get(body, key);
-    return json_is_null(v) ? NULL : v;
-}
-
-/* Copies as much as fits, whole characters only, control characters as blanks. text is UTF-8. */
-static void copy_detail(char out[DETAIL_SIZE], const char *text)
-{
-    size_t n = strlen(text);
-    if (n >= DETAIL_SIZE)
-        for (n = DETAIL_SIZE - 1; ((unsigned char)text[n] & 0xc0) == 0x80;)
-            n--;
-    for (size_t i = 0; i < n; i++)
-        out[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? ' ' : text[i];
-    out[n] = '\0';
 }
 
 /* The device's error as one of ours; a word that is not is kept as the detail, unless there is one. */
@@ -86,7 +55,7 @@ static int read_error(const json_t *error, const char *detail, struct device_eve
     bool known = reason >= 0 && reason <= REASON_SERVER;
     ev->kind = EVENT_ERROR;
     ev->reason = known ? (enum reason)reason : REASON_UNKNOWN;
-    copy_detail(ev->detail, *detail || known ? detail : word);
+    liberal_detail(ev->detail, *detail || known ? detail : word);
     return 0;
 }
 
@@ -112,7 +81,7 @@ static int read_state(const json_t *state, const char *detail, struct device_eve
             ev->kind = states[i].kind;
             ev->state = states[i].state;
             ev->reason = states[i].reason;
-            copy_detail(ev->detail, detail);
+            liberal_detail(ev->detail, detail);
             return 0;
         }
     return err_field(e, ERR_INVALID, "state",
@@ -121,9 +90,9 @@ static int read_state(const json_t *state, const char *detail, struct device_eve
 
 int native_report_parse(const json_t *body, struct device_event *ev, struct err *e)
 {
-    const json_t *id = member(body, "id"), *percent = member(body, "percent");
-    const json_t *state = member(body, "state"), *error = member(body, "error"),
-                 *words = member(body, "detail");
+    const json_t *id = liberal_member(body, "id"), *percent = liberal_member(body, "percent");
+    const json_t *state = liberal_member(body, "state"), *error = liberal_member(body, "error"),
+                 *words = liberal_member(body, "detail");
     const char *detail = json_is_string(words) ? json_string_value(words) : "";
     struct device_event report = *ev;
     int64_t n = -1;
@@ -132,9 +101,9 @@ int native_report_parse(const json_t *body, struct device_event *ev, struct err 
     report.state = EXECUTION_DOWNLOADING;
     report.reason = REASON_NONE;
     report.detail[0] = '\0';
-    if (id && !liberal_uint(id, INT64_MAX, &report.execution_id))
+    if (id && !liberal_int(id, 0, INT64_MAX, &report.execution_id))
         return err_field(e, ERR_INVALID, "id", "id must be the id of the offer");
-    if (percent && !liberal_uint(percent, 100, &n))
+    if (percent && !liberal_int(percent, 0, 100, &n))
         return err_field(e, ERR_INVALID, "percent", "percent must be a number from 0 to 100");
     if (!percent && !state && !error)
         return err_field(e, ERR_INVALID, "percent", "percent, state or error is missing");
@@ -167,6 +136,7 @@ static int read_request(const json_t *body, struct device_event *ev, struct err 
     (void)body;
     (void)e;
     ev->kind = EVENT_REQUEST;
+    ev->reply.form = 1;
     return 0;
 }
 
@@ -204,7 +174,42 @@ static int native_parse(const char *topic, const void *payload, size_t len, stru
     return rc;
 }
 
+/* ---- logging in: user name product/device, password the secret as it is */
+
+static bool native_claim(const struct login *login, struct login_claim *out)
+{
+    const char *slash = login->username ? strchr(login->username, '/') : NULL;
+    size_t n = slash ? (size_t)(slash - login->username) : 0;
+    if (n == 0 || n >= sizeof out->product)
+        return false;
+    memcpy(out->product, login->username, n);
+    out->product[n] = '\0';
+    return str_is_name(out->product, sizeof out->product) && str_is_name(slash + 1, sizeof out->device) &&
+           str_copy(out->device, sizeof out->device, slash + 1);
+}
+
+static bool native_proven(const struct login *login, const struct login_claim *claim, enum secret_kind kind,
+                          const char *secret, int64_t now_s)
+{
+    (void)claim;
+    (void)kind;
+    (void)now_s;
+    return login->password && same_secret(secret, strlen(secret), login->password, strlen(login->password));
+}
+
+/* ---- the row */
+
 static const char *const native_filters[] = {"ota/+/+/inform", "ota/+/+/progress", "ota/+/+/request", NULL};
+static const char *const native_reports[] = {"ota/%p/%d/inform", "ota/%p/%d/progress", "ota/%p/%d/request",
+                                             NULL};
+static const char *const native_offers[] = {"ota/%p/%d/offer", NULL};
+static const char *const native_own[] = {"ota/%p/%d/#", NULL};
 
 const struct protocol native_protocol = {
-    .name = "native", .filters = native_filters, .parse = native_parse, .offer = native_offer};
+    .name = "native",
+    .filters = native_filters,
+    .login = {.claim = native_claim, .proven = native_proven},
+    .topics = {native_reports, native_offers, native_own, native_offers},
+    .parse = native_parse,
+    .render = native_render,
+};

@@ -29,6 +29,27 @@ const struct protocol *protocol_by_topic(const char *topic)
     return NULL;
 }
 
+/* The first shape that fits: a certificate's is asked for first, since it is proven already; OneNET's, a
+ * product's key as the whole user name, last. */
+const struct protocol *protocol_by_login(const struct login *login, struct login_claim *out)
+{
+    for (size_t i = 0; table[i]; i++) {
+        struct login_claim claim = {0};
+        if (table[i]->login.claim(login, &claim)) {
+            *out = claim;
+            return table[i];
+        }
+    }
+    return NULL;
+}
+
+void message_json(struct message *m, json_t *body)
+{
+    m->payload = json_text(body);
+    m->len = strlen(m->payload);
+    json_decref(body);
+}
+
 void message_clear(struct message *m)
 {
     free(m->payload);

@@ -194,25 +194,69 @@ static int set_percent(struct rollout *r, struct db *w, const struct execution *
     return stmt_run(s, NULL, e);
 }
 
-/* The device's own "succeeded", where its product takes it for the proof (invariant 3): of the module it was
- * offered. */
-static int own_word(struct db *w, const struct party *p, struct execution *x, int64_t now_ms, struct err *e)
+/* The module of x that is next; 1 and its ord, 0 none is left. */
+static int next_ord(struct db *w, int64_t id, int *ord, char module[MODULE_SIZE], char version[VERSION_SIZE],
+                    struct err *e)
+{
+    struct stmt *s STMT_AUTO = db_stmt(w, Q_EXECUTION_NEXT_MODULE);
+    bind_int(s, ":id", id);
+    int rc = stmt_step(s, e);
+    if (rc > 0) {
+        *ord = (int)col_int(s, 0);
+        col_text(s, 1, module, MODULE_SIZE);
+        col_text(s, 3, version, VERSION_SIZE);
+    }
+    return rc;
+}
+
+static int mark_done(struct db *w, int64_t id, int ord, int64_t now_ms, struct err *e)
+{
+    struct stmt *s = db_stmt(w, Q_EXECUTION_MODULE_DONE);
+    bind_int(s, ":id", id);
+    bind_int(s, ":ord", ord);
+    bind_int(s, ":now_ms", now_ms);
+    return stmt_run(s, NULL, e);
+}
+
+int execution_own_word(struct db *w, const struct party *p, struct execution *x, bool all, int64_t now_ms,
+                       struct err *e)
 {
     char module[MODULE_SIZE], version[VERSION_SIZE];
+    int64_t left = 0;
     bool changed;
-    struct stmt *s = db_stmt(w, Q_EXECUTION_NEXT_MODULE);
-    bind_int(s, ":id", x->id);
-    int rc = stmt_step(s, e), ord = 0;
-    if (rc > 0) {
-        ord = (int)col_int(s, 0);
-        col_text(s, 1, module, sizeof module);
-        col_text(s, 3, version, sizeof version);
+    int ord = 0, rc;
+    for (;;) {
+        if ((rc = next_ord(w, x->id, &ord, module, version, e)) <= 0)
+            return rc; /* in testing nothing is left to be done */
+        rc = device_version_set(w, p->device_id, module, version, true, now_ms, &changed, e);
+        if (rc == 0)
+            rc = execution_modules_left(w, x->id, &left, e);
+        if (rc < 0)
+            return rc;
+        if (!all || left <= 1)
+            return execution_module_done(w, x, ord, now_ms, e);
+        if ((rc = mark_done(w, x->id, ord, now_ms, e)) < 0)
+            return rc;
     }
-    stmt_end(s);
-    if (rc <= 0) /* in testing nothing is left to be done */
-        return rc;
-    rc = device_version_set(w, p->device_id, module, version, true, now_ms, &changed, e);
-    return rc < 0 ? rc : execution_module_done(w, x, ord, now_ms, e);
+}
+
+int execution_progress(struct rollout *r, struct db *w, struct execution *x, enum execution_state to,
+                       int percent, int64_t now_ms, struct err *e)
+{
+    if (to == EXECUTION_DOWNLOADING && percent == 100)
+        to = EXECUTION_DOWNLOADED;
+    if (to == EXECUTION_DOWNLOADING && x->state == to)
+        return set_percent(r, w, x, percent, now_ms, e);
+    if (to <= x->state) {
+        ignored(r);
+        return 0;
+    }
+    int seen = to > EXECUTION_DOWNLOADING ? 100 : percent < 0 ? 0 : percent;
+    struct change c = {
+        .reason = REASON_NONE, .percent = seen, .attempt = x->attempt, .deadline_at_ms = x->deadline_at_ms};
+    if (x->state == EXECUTION_OFFERED)
+        c.deadline_at_ms = now_ms + x->policy.finish_timeout_ms;
+    return execution_move(w, x, to, &c, now_ms, e);
 }
 
 static int on_progress(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
@@ -224,26 +268,12 @@ static int on_progress(struct rollout *r, struct db *w, const struct party *p, c
         ignored(r); /* invariants 1 and 4 */
     if (rc <= 0)
         return rc;
-    enum execution_state to = ev->state;
-    if (to == EXECUTION_SUCCEEDED) {
-        if (p->success_by_report)
-            return own_word(w, p, &x, now_ms, e);
-        to = EXECUTION_INSTALLING; /* its word is not the proof: the version is awaited */
-    }
-    if (to == EXECUTION_DOWNLOADING && ev->percent == 100)
-        to = EXECUTION_DOWNLOADED;
-    if (to == EXECUTION_DOWNLOADING && x.state == to)
-        return set_percent(r, w, &x, ev->percent, now_ms, e);
-    if (to <= x.state) {
-        ignored(r);
-        return 0;
-    }
-    int percent = to > EXECUTION_DOWNLOADING ? 100 : ev->percent < 0 ? 0 : ev->percent;
-    struct change c = {
-        .reason = REASON_NONE, .percent = percent, .attempt = x.attempt, .deadline_at_ms = x.deadline_at_ms};
-    if (x.state == EXECUTION_OFFERED)
-        c.deadline_at_ms = now_ms + x.policy.finish_timeout_ms;
-    return execution_move(w, &x, to, &c, now_ms, e);
+    if (ev->state != EXECUTION_SUCCEEDED)
+        return execution_progress(r, w, &x, ev->state, ev->percent, now_ms, e);
+    if (p->success_by_report) /* invariant 3 */
+        return execution_own_word(w, p, &x, false, now_ms, e);
+    /* its word is not the proof: the version is awaited */
+    return execution_progress(r, w, &x, EXECUTION_INSTALLING, ev->percent, now_ms, e);
 }
 
 static int on_error(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
@@ -276,10 +306,59 @@ static int welcome(struct rollout *r, struct db *w, struct party *p, const struc
     return rc < 0 ? rc : 1;
 }
 
-int rollout_event(struct rollout *r, struct db *w, const struct device_event *ev, int64_t now_ms,
-                  struct outgoing *out, size_t *sends, struct err *e)
+/* Who asks is answered, if only that nothing is due. */
+static int answer_request(const struct party *p, const struct device_event *ev, int64_t now_ms,
+                          struct outgoing *out, size_t *sends)
 {
-    struct party p;
+    if (*sends == 0) {
+        outgoing_begin(out, OUTGOING_NOTHING, p, now_ms);
+        *sends = 1;
+    }
+    out->reply = ev->reply;
+    return 0;
+}
+
+static int take(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
+                int64_t now_ms, struct outgoing out[ROLLOUT_SENDS_MAX], size_t *sends, struct err *e)
+{
+    int rc = 0;
+    switch (ev->kind) {
+    case EVENT_JOB:
+        return job_event(r, w, p, ev, now_ms, out, sends, e);
+    case EVENT_INFORM:
+        rc = on_inform(w, p, ev, now_ms, e);
+        break;
+    case EVENT_PROGRESS:
+        rc = on_progress(r, w, p, ev, now_ms, e);
+        break;
+    case EVENT_ERROR:
+        rc = on_error(r, w, p, ev, now_ms, e);
+        break;
+    default:
+        break;
+    }
+    bool asks = ev->kind == EVENT_READY || ev->kind == EVENT_INFORM || ev->kind == EVENT_REQUEST;
+    if (rc == 0)
+        rc = dispatch_device(r, w, p, asks, now_ms, out, sends, e);
+    return rc == 0 && ev->kind == EVENT_REQUEST ? answer_request(p, ev, now_ms, out, sends) : rc;
+}
+
+/* A job is answered to whoever asks: not to know it and not to be known look the same. */
+static int refuse(struct rollout *r, const struct device_event *ev, const struct party *p, int64_t now_ms,
+                  struct outgoing *out, size_t *sends)
+{
+    atomic_fetch_add(&r->refused, 1);
+    if (ev->kind == EVENT_JOB && p->keeps_jobs) {
+        job_unknown(ev, p->protocol, now_ms, out);
+        *sends = 1;
+    }
+    return 0;
+}
+
+int rollout_event(struct rollout *r, struct db *w, const struct device_event *ev, int64_t now_ms,
+                  struct outgoing out[ROLLOUT_SENDS_MAX], size_t *sends, struct err *e)
+{
+    struct party p = {0};
     *sends = 0;
     if (ev->kind == EVENT_LOGIN)
         presence_reported(r->presence);
@@ -290,35 +369,16 @@ int rollout_event(struct rollout *r, struct db *w, const struct device_event *ev
         presence_sessions(r->presence, p.device_id, ev->sessions);
         return 0;
     }
-    if (rc == -ERR_NOT_FOUND || (rc >= 0 && (!p.product_enabled || !p.device_enabled))) {
-        atomic_fetch_add(&r->refused, 1);
-        return 0;
-    }
+    if (rc == -ERR_NOT_FOUND || (rc >= 0 && (!p.product_enabled || !p.device_enabled)))
+        return refuse(r, ev, &p, now_ms, out, sends);
     if (rc < 0)
         return rc;
     presence_touch(r->presence, p.device_id, now_ms);
-    bool asks = ev->kind == EVENT_READY || ev->kind == EVENT_INFORM || ev->kind == EVENT_REQUEST;
-    rc = 0;
-    if (ev->kind == EVENT_INFORM)
-        rc = on_inform(w, &p, ev, now_ms, e);
-    else if (ev->kind == EVENT_PROGRESS)
-        rc = on_progress(r, w, &p, ev, now_ms, e);
-    else if (ev->kind == EVENT_ERROR)
-        rc = on_error(r, w, &p, ev, now_ms, e);
-    if (rc == 0)
-        rc = dispatch_device(r, w, &p, asks, now_ms, out, sends, e);
-    if (rc == 0 && *sends == 0 && ev->kind == EVENT_REQUEST) {
-        *out = (struct outgoing){.nothing = true};
-        str_copy(out->protocol, sizeof out->protocol, p.protocol);
-        str_copy(out->product, sizeof out->product, p.product);
-        str_copy(out->device, sizeof out->device, p.device);
-        *sends = 1;
-    }
-    return rc;
+    return take(r, w, &p, ev, now_ms, out, sends, e);
 }
 
 int rollout_download(struct rollout *r, struct db *w, const struct device_event *ev, int64_t now_ms,
-                     struct outgoing *out, size_t *sends, struct err *e)
+                     struct outgoing out[ROLLOUT_SENDS_MAX], size_t *sends, struct err *e)
 {
     struct party p;
     *sends = 0;

@@ -56,6 +56,7 @@ static int party_read(struct stmt *s, const char *product, const char *device, s
             .device_id = col_int(s, 6),
             .device_enabled = col_int(s, 7),
             .device_paused = col_int(s, 8),
+            .keeps_jobs = col_int(s, 11),
         };
         col_text(s, 3, out->protocol, sizeof out->protocol);
         int scheme = version_scheme_parse(col_ptr(s, 4));
@@ -73,8 +74,9 @@ static int party_read(struct stmt *s, const char *product, const char *device, s
 
 int party_get(struct db *db, const char *product, const char *device, struct party *out, struct err *e)
 {
-    struct stmt *s = db_stmt(db, Q_PARTY_GET);
-    bind_text(s, ":product", product);
+    struct stmt *s = db_stmt(db, *product ? Q_PARTY_GET : Q_PARTY_GET_THING);
+    if (*product)
+        bind_text(s, ":product", product);
     bind_text(s, ":device", device);
     return party_read(s, product, device, out, e);
 }
@@ -103,6 +105,7 @@ static int execution_read(struct stmt *s, struct execution *x, struct err *e)
         .started_at_ms = col_int(s, 10),
         .updated_at_ms = col_int(s, 11),
         .campaign_state = (enum campaign_state)campaign_state,
+        .offered_at_ms = col_int(s, 14),
     };
     return policy_load(col_ptr(s, 13), &x->policy, e);
 }
@@ -216,6 +219,7 @@ int execution_move(struct db *w, struct execution *x, enum execution_state to, c
     x->due_at_ms = c->due_at_ms;
     x->deadline_at_ms = c->deadline_at_ms;
     x->started_at_ms = started_at_ms;
+    x->offered_at_ms = to == EXECUTION_OFFERED ? now_ms : x->offered_at_ms;
     x->updated_at_ms = now_ms;
     return 0;
 }
@@ -273,7 +277,7 @@ int execution_attempt_ended(struct db *w, struct execution *x, enum execution_st
     return queue_again(w, x, &c, now_ms, e);
 }
 
-static int modules_left(struct db *w, int64_t id, int64_t *left, struct err *e)
+int execution_modules_left(struct db *w, int64_t id, int64_t *left, struct err *e)
 {
     struct stmt *s STMT_AUTO = db_stmt(w, Q_EXECUTION_MODULES_LEFT);
     bind_int(s, ":id", id);
@@ -295,7 +299,7 @@ int execution_module_done(struct db *w, struct execution *x, int ord, int64_t no
     bind_int(s, ":now_ms", now_ms);
     int rc = stmt_run(s, NULL, e);
     if (rc == 0)
-        rc = modules_left(w, x->id, &left, e);
+        rc = execution_modules_left(w, x->id, &left, e);
     if (rc < 0)
         return rc;
     if (left > 0) {

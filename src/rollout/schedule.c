@@ -375,6 +375,8 @@ int rollout_tick(struct rollout *r, struct db *w, int64_t now_ms, struct outgoin
         rc = repeat_lost(r, w, now_ms, &sink, again, e);
     if (rc == 0)
         rc = scan_step(r, w, now_ms, &sink, again, e);
+    for (size_t i = 0; rc < 0 && i < sink.n; i++)
+        outgoing_clear(&out[i]);
     *n = rc == 0 ? sink.n : 0;
     return rc;
 }

@@ -12,6 +12,22 @@ static const char *success_word(const struct product *p)
     return p->success_by_report ? "report" : "version";
 }
 
+static const char *const transfers[] = {
+    [TRANSFER_AUTO] = "auto", [TRANSFER_HTTPS] = "https", [TRANSFER_MQTT] = "mqtt"};
+
+const char *transfer_word(enum transfer transfer)
+{
+    return transfers[transfer];
+}
+
+int transfer_parse(const char *word)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(transfers); i++)
+        if (strcmp(transfers[i], word) == 0)
+            return (int)i;
+    return -1;
+}
+
 /* What both insert and update write. */
 static void bind_product(struct stmt *s, const struct product *p)
 {
@@ -27,13 +43,17 @@ static void bind_product(struct stmt *s, const struct product *p)
     bind_text(s, ":chip", p->chip);
     bind_int(s, ":max_image_bytes", p->max_image_bytes);
     bind_text(s, ":success", success_word(p));
+    bind_text(s, ":transfer", transfer_word(p->transfer));
+    bind_text(s, ":sign_method", p->sha256_sign ? "SHA256" : "Md5");
+    bind_int(s, ":digest_sign", p->digest_sign);
+    bind_text(s, ":job_document", p->job_document);
 }
 
 static int read_product(struct stmt *s, struct product *out, struct err *e)
 {
     struct product p = {.id = col_int(s, 0)};
     char word[16];
-    int scheme;
+    int scheme, transfer;
 
     col_text(s, 1, p.key, sizeof p.key);
     col_text(s, 2, p.name, sizeof p.name);
@@ -52,9 +72,15 @@ static int read_product(struct stmt *s, struct product *out, struct err *e)
     p.success_by_report = strcmp(word, "report") == 0;
     p.created_at_ms = col_int(s, 13);
     p.revision = col_int(s, 14);
-    if (scheme < 0 || p.enrolment_secret_len > sizeof p.enrolment_secret)
+    transfer = transfer_parse(col_ptr(s, 15));
+    col_text(s, 16, word, sizeof word);
+    p.sha256_sign = strcmp(word, "SHA256") == 0;
+    p.digest_sign = col_int(s, 17);
+    col_text(s, 18, p.job_document, sizeof p.job_document);
+    if (scheme < 0 || transfer < 0 || p.enrolment_secret_len > sizeof p.enrolment_secret)
         return err_set(e, ERR_INTERNAL, "product %s is stored in a form that this otad does not know", p.key);
     p.version_scheme = (enum version_scheme)scheme;
+    p.transfer = (enum transfer)transfer;
     *out = p;
     return 0;
 }

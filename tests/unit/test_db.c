@@ -82,6 +82,10 @@ static int insert(struct db *w, const char *key, struct err *e)
     bind_text(s, ":chip", "");
     bind_int(s, ":max_image_bytes", 0);
     bind_text(s, ":success", "version");
+    bind_text(s, ":transfer", "auto");
+    bind_text(s, ":sign_method", "Md5");
+    bind_int(s, ":digest_sign", 0);
+    bind_text(s, ":job_document", "");
     bind_int(s, ":created_at_ms", 1);
     return stmt_run(s, NULL, e);
 }
@@ -516,7 +520,7 @@ static void test_newer_schema_is_refused(void **state)
     script(p->path, "PRAGMA user_version = 999");
     assert_int_equal(store_open(p->path, &p->store, &e), -ERR_CONFLICT);
     assert_non_null(strstr(e.text, "its schema is 999"));
-    script(p->path, "PRAGMA user_version = 1");
+    script(p->path, "PRAGMA user_version = 2"); /* the newest there is */
     assert_int_equal(store_open(p->path, &p->store, &e), 0);
 }
 

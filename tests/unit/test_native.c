@@ -263,19 +263,22 @@ static const struct outgoing some_offer = {
     .product = "thermo",
     .device = "aa-01",
     .offer = {.id = 42,
-              .version = "1.2.0",
-              .module = "default",
-              .size = 1048576,
-              .digests = {.sha256 = "ab01", .sha1 = "cd02", .md5 = "ef03"},
-              .signature = "MEUC+/==",
-              .url = "https://ota.lan:8443/firmware/ab01?d=thermo/aa-01&e=1&s=x",
-              .expires_at_ms = 1796090400123}};
+              .expires_at_ms = 1796090400123,
+              .file = {.version = "1.2.0",
+                       .module = "default",
+                       .size = 1048576,
+                       .digests = {.sha256 = "ab01", .sha1 = "cd02", .md5 = "ef03"},
+                       .signature = "MEUC+/==",
+                       .url = "https://ota.lan:8443/firmware/ab01?d=thermo/aa-01&e=1&s=x"}}};
 
 static void check_offer(const struct outgoing *what, const char *want)
 {
-    struct message m;
+    struct message all[MESSAGES_MAX];
     struct err e;
-    assert_int_equal(native_protocol.offer(what, &m, &e), 0);
+    size_t n = 9;
+    assert_int_equal(native_protocol.render(what, all, &n, &e), 0);
+    assert_int_equal(n, 1);
+    struct message m = all[0];
     assert_string_equal(m.topic, "ota/thermo/aa-01/offer");
     assert_string_equal(m.payload, want);
     assert_int_equal(m.len, strlen(want));
@@ -294,13 +297,18 @@ static void test_offers(void **state)
         "\"md5\":\"ef03\",\"signature\":\"MEUC+/==\","
         "\"url\":\"https://ota.lan:8443/firmware/ab01?d=thermo/aa-01&e=1&s=x\",\"delta_from\":null,"
         "\"expires_at\":\"2026-12-01T02:00:00.123Z\"}");
-    strcpy(what.offer.delta_from, "1.1.0");
-    struct message m;
+    strcpy(what.offer.file.delta_from, "1.1.0");
+    struct message all[MESSAGES_MAX];
     struct err e;
-    assert_int_equal(native_protocol.offer(&what, &m, &e), 0);
-    assert_non_null(strstr(m.payload, "\"delta_from\":\"1.1.0\",\"expires_at\""));
-    message_clear(&m);
-    what.nothing = true;
+    size_t n = 9;
+    assert_int_equal(native_protocol.render(&what, all, &n, &e), 0);
+    assert_int_equal(n, 1);
+    assert_non_null(strstr(all[0].payload, "\"delta_from\":\"1.1.0\",\"expires_at\""));
+    message_clear(&all[0]);
+    what.kind = OUTGOING_NOTHING;
+    assert_int_equal(native_protocol.render(&what, all, &n, &e), 0);
+    assert_int_equal(n, 0); /* nobody asked */
+    what.reply.form = 1;
     check_offer(&what, "{\"id\":null}");
 }
 

@@ -9,20 +9,22 @@
 
 static void add(struct outbox *o, int64_t first, size_t n, bool open, size_t want_dropped)
 {
-    struct outgoing *out = calloc(n, sizeof *out);
+    struct letter *letters = calloc(n, sizeof *letters);
     size_t dropped = 99999;
-    for (size_t i = 0; i < n; i++)
-        out[i].offer.id = first + (int64_t)i;
-    assert_int_equal(outbox_add(o, out, n, &dropped), open);
+    for (size_t i = 0; i < n; i++) {
+        letters[i].message.payload = malloc(1);
+        letters[i].message.len = (size_t)(first + (int64_t)i);
+    }
+    assert_int_equal(outbox_add(o, letters, n, &dropped), open);
     assert_int_equal(dropped, want_dropped);
-    free(out);
+    free(letters);
 }
 
 static void test_closed(void **state)
 {
     (void)state;
     struct outbox o;
-    struct outgoing out;
+    struct letter out;
     outbox_init(&o);
     assert_int_equal(outbox_room(&o), 0);
     add(&o, 1, 3, false, 3);
@@ -44,7 +46,7 @@ static void test_order(void **state)
 {
     (void)state;
     struct outbox o;
-    struct outgoing out;
+    struct letter out;
     int64_t next = 0, taken = 0;
     outbox_init(&o);
     outbox_open(&o);
@@ -53,14 +55,16 @@ static void test_order(void **state)
         next += (int64_t)round;
         for (size_t i = 0; i < round - 1; i++) {
             assert_true(outbox_take(&o, &out));
-            assert_int_equal(out.offer.id, taken);
+            assert_int_equal(out.message.len, taken);
+            message_clear(&out.message);
             taken++;
             outbox_sent(&o, -1);
         }
     }
     assert_int_equal(outbox_waiting(&o), next - taken);
     while (outbox_take(&o, &out)) {
-        assert_int_equal(out.offer.id, taken);
+        assert_int_equal(out.message.len, taken);
+        message_clear(&out.message);
         taken++;
     }
     assert_int_equal(taken, next);
@@ -71,17 +75,20 @@ static void test_window(void **state)
 {
     (void)state;
     struct outbox o;
-    struct outgoing out;
+    struct letter out;
     outbox_init(&o);
     outbox_open(&o);
     add(&o, 0, OUTBOX_WINDOW + 5, true, 0);
-    for (size_t i = 0; i < OUTBOX_WINDOW; i++)
+    for (size_t i = 0; i < OUTBOX_WINDOW; i++) {
         assert_true(outbox_take(&o, &out));
+        message_clear(&out.message);
+    }
     assert_false(outbox_take(&o, &out));
     assert_int_equal(outbox_room(&o), OUTBOX_ROOM - OUTBOX_WINDOW - 5);
     outbox_sent(&o, -1);
     assert_true(outbox_take(&o, &out));
-    assert_int_equal(out.offer.id, OUTBOX_WINDOW);
+    assert_int_equal(out.message.len, OUTBOX_WINDOW);
+    message_clear(&out.message);
     assert_false(outbox_take(&o, &out));
     outbox_sent(&o, -2 * OUTBOX_WINDOW); /* more than there are: never below nothing */
     assert_int_equal(outbox_waiting(&o), 4);

@@ -141,9 +141,18 @@ static int64_t firmware(struct world *w, const char *version)
 
 /* ---- devices speaking */
 
+/* The tests look at the values alone. */
+static void forget_more(struct outgoing out[], size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        outgoing_clear(&out[i]);
+}
+
 static int deliver(struct world *w, struct db *db, void *arg, struct err *e)
 {
-    return rollout_event(&w->rollout, db, arg, w->now_ms, &w->out[0], &w->sent, e);
+    int rc = rollout_event(&w->rollout, db, arg, w->now_ms, &w->out[0], &w->sent, e);
+    forget_more(w->out, rc == 0 ? w->sent : 0);
+    return rc;
 }
 
 static struct device_event event(enum event_kind kind, const char *device)
@@ -218,6 +227,7 @@ static int tick_once(struct world *w, struct db *db, void *arg, struct err *e)
 {
     size_t n;
     int rc = rollout_tick(&w->rollout, db, w->now_ms, w->out + w->sent, 64 - w->sent, &n, arg, e);
+    forget_more(w->out + w->sent, n);
     w->sent += n;
     return rc;
 }
@@ -377,10 +387,10 @@ static void test_whole_way(void **state)
     int64_t id = campaign(w, firmware(w, "1.1"));
     assert_int_equal(w->sent, 1);
     struct offer offer = w->out[0].offer;
-    assert_string_equal(offer.version, "1.1");
-    assert_string_equal(offer.module, "default");
-    assert_int_equal(offer.size, 1000);
-    assert_true(strncmp(offer.url, "https://ota.test:8443/firmware/", 31) == 0);
+    assert_string_equal(offer.file.version, "1.1");
+    assert_string_equal(offer.file.module, "default");
+    assert_int_equal(offer.file.size, 1000);
+    assert_true(strncmp(offer.file.url, "https://ota.test:8443/firmware/", 31) == 0);
     assert_true(offer.expires_at_ms >= w->now_ms + 24 * HOUR);
     assert_int_equal(campaign_state(w, id), CAMPAIGN_RUNNING);
     bring_to(w, id, "d1", EXECUTION_INSTALLING);
@@ -452,7 +462,7 @@ static void test_invariant_2_one_active(void **state)
     assert_state(w, first, "d1", EXECUTION_SUCCEEDED);
     assert_state(w, second, "d1", EXECUTION_OFFERED);
     assert_int_equal(w->sent, 1);
-    assert_string_equal(w->out[0].offer.version, "1.2");
+    assert_string_equal(w->out[0].offer.file.version, "1.2");
     check_world(w);
 }
 
@@ -499,11 +509,11 @@ static void test_invariant_3_all_modules(void **state)
     inform_module(w, "d1", "stm32", "1.0");
     sessions(w, "d1", 1);
     int64_t id = campaign_of(w, &spec);
-    assert_string_equal(w->out[0].offer.module, "esp32");
+    assert_string_equal(w->out[0].offer.file.module, "esp32");
     inform_module(w, "d1", "esp32", "2.0");
     assert_state(w, id, "d1", EXECUTION_OFFERED);
     assert_int_equal(w->sent, 1);
-    assert_string_equal(w->out[0].offer.module, "stm32");
+    assert_string_equal(w->out[0].offer.file.module, "stm32");
     inform_module(w, "d1", "stm32", "3.0");
     assert_state(w, id, "d1", EXECUTION_SUCCEEDED);
     check_world(w);
@@ -557,7 +567,7 @@ static void test_invariant_5_newer_supersedes(void **state)
     sessions(w, "d1", 1);
     inform(w, "d1", "1.0"); /* one offer: the newest */
     assert_int_equal(w->sent, 1);
-    assert_string_equal(w->out[0].offer.version, "1.3");
+    assert_string_equal(w->out[0].offer.file.version, "1.3");
     check_world(w);
 }
 
@@ -834,13 +844,13 @@ static void test_offer_again(void **state)
         request(w, "d1");
         assert_int_equal(w->sent, 1);
         assert_int_equal(w->out[0].offer.id, execution);
-        assert_false(w->out[0].nothing);
+        assert_int_equal(w->out[0].kind, OUTGOING_OFFER);
         assert_int_equal(execution_of(w, id, "d1").attempt, 1);
         assert_state(w, id, "d1", states[i]);
     }
     progress(w, "d1", execution, EXECUTION_INSTALLING, -1);
     request(w, "d1");
-    assert_true(w->out[0].nothing);
+    assert_int_equal(w->out[0].kind, OUTGOING_NOTHING);
     later(w, 10 * MINUTE); /* by itself the server never repeats an offer */
     assert_int_equal(w->sent, 0);
 }
@@ -877,7 +887,7 @@ static void test_request_without_anything(void **state)
     device_there(w, "d1", "1.0");
     request(w, "d1");
     assert_int_equal(w->sent, 1);
-    assert_true(w->out[0].nothing);
+    assert_int_equal(w->out[0].kind, OUTGOING_NOTHING);
     assert_string_equal(w->out[0].device, "d1");
     assert_string_equal(w->out[0].protocol, "native");
 }
@@ -1027,7 +1037,7 @@ static void test_retry_from_testing_of_one_module(void **state)
     assert_state(w, id, "d1", EXECUTION_TESTING);
     inform_module(w, "d1", "stm32", "1.0");
     assert_state(w, id, "d1", EXECUTION_OFFERED);
-    assert_string_equal(w->out[0].offer.module, "stm32");
+    assert_string_equal(w->out[0].offer.file.module, "stm32");
     assert_int_equal(execution_of(w, id, "d1").attempt, 2);
     inform_module(w, "d1", "stm32", "3.0");
     inform_module(w, "d1", "stm32", "1.0");
@@ -1055,7 +1065,7 @@ static void test_silent_in_hold_off_is_retried(void **state)
     sessions(w, "slow", 1);
     sessions(w, "back", 1);
     request(w, "slow"); /* the version the store has of it is from before */
-    assert_true(w->out[0].nothing);
+    assert_int_equal(w->out[0].kind, OUTGOING_NOTHING);
     assert_state(w, id, "slow", EXECUTION_QUEUED);
     inform(w, "slow", "1.1");
     assert_state(w, id, "slow", EXECUTION_SUCCEEDED);

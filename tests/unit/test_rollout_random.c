@@ -222,16 +222,16 @@ static void check_offer(struct world *w, const struct outgoing *out)
         "JOIN campaign c ON c.id = x.campaign_id "
         "LEFT JOIN device_module v ON v.device_id = d.id AND v.module = ?2 WHERE d.name = ?3");
     sqlite3_bind_int64(s, 1, out->offer.id);
-    sqlite3_bind_text(s, 2, out->offer.module, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_text(s, 2, out->offer.file.module, -1, SQLITE_TRANSIENT);
     sqlite3_bind_text(s, 3, out->device, -1, SQLITE_TRANSIENT);
     assert_int_equal(sqlite3_step(s), SQLITE_ROW);
     int64_t device = sqlite3_column_int64(s, 0);
     assert_in_range(sqlite3_column_int(s, 1), EXECUTION_OFFERED, EXECUTION_DOWNLOADED);
     const char *has = (const char *)sqlite3_column_text(s, 3);
     bool downgrade = sqlite3_column_int(s, 2);
-    enum standing standing = version_standing(VERSION_DOTTED, has, out->offer.version);
+    enum standing standing = version_standing(VERSION_DOTTED, has, out->offer.file.version);
     if (standing == STANDING_ON_TARGET || (standing == STANDING_ABOVE && !downgrade))
-        fail_msg("%s, which has %s, is offered %s", out->device, has, out->offer.version);
+        fail_msg("%s, which has %s, is offered %s", out->device, has, out->offer.file.version);
     if (*w->asked)
         assert_string_equal(out->device, w->asked);
     else
@@ -248,11 +248,18 @@ static void check_world(struct world *w)
             fail_msg("%s", wrongs[i]);
     check_shadow(w);
     for (size_t i = 0; i < w->sent; i++)
-        if (!w->out[i].nothing)
+        if (w->out[i].kind == OUTGOING_OFFER)
             check_offer(w, &w->out[i]);
 }
 
 /* ---- what devices do */
+
+/* The tests look at the values alone. */
+static void forget_more(struct world *w)
+{
+    for (size_t i = 0; i < w->sent; i++)
+        outgoing_clear(&w->out[i]);
+}
 
 struct delivery {
     struct device_event ev;
@@ -265,6 +272,7 @@ static int deliver(struct world *w, struct db *db, void *arg, struct err *e)
     struct delivery *d = arg;
     int rc = d->download ? rollout_download(&w->rollout, db, &d->ev, w->now_ms, w->out, &w->sent, e)
                          : rollout_event(&w->rollout, db, &d->ev, w->now_ms, w->out, &w->sent, e);
+    forget_more(w);
     return rc == 0 && d->lost ? err_set(e, ERR_BUSY, "the test loses it") : rc;
 }
 
@@ -364,7 +372,9 @@ struct turn {
 static int turn(struct world *w, struct db *db, void *arg, struct err *e)
 {
     struct turn *t = arg;
-    return rollout_tick(&w->rollout, db, w->now_ms, w->out, t->cap, &w->sent, &t->again, e);
+    int rc = rollout_tick(&w->rollout, db, w->now_ms, w->out, t->cap, &w->sent, &t->again, e);
+    forget_more(w);
+    return rc;
 }
 
 static void tick(struct world *w, size_t cap)
@@ -515,9 +525,9 @@ static void behave(struct world *w, unsigned device)
             snprintf(version, sizeof version, "%s", (const char *)sqlite3_column_text(s, 0));
         sqlite3_finalize(s);
         inform(w, device, modules[m], version);
-        for (int i = 0; i < MODULES * 2 && w->sent > 0 && !w->out[0].nothing; i++) {
+        for (int i = 0; i < MODULES * 2 && w->sent > 0 && w->out[0].kind == OUTGOING_OFFER; i++) {
             struct offer o = w->out[0].offer;
-            inform(w, device, o.module, o.version);
+            inform(w, device, o.file.module, o.file.version);
         }
     }
 }

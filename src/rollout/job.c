@@ -1,0 +1,268 @@
+/* Executions as jobs of AWS IoT: a device asks for its job, begins it, updates it, and is answered. It sees
+ * one job at a time, the execution that is active; what waits behind it shows when its turn has come. */
+#include "rollout/execution.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int job_read(struct db *db, const struct execution *x, struct device_job *out, char **details, struct err *e)
+{
+    *out = (struct device_job){.id = x->id,
+                               .state = x->state,
+                               .queued_at_ms = x->offered_at_ms,
+                               .started_at_ms = x->started_at_ms,
+                               .updated_at_ms = x->updated_at_ms,
+                               .number = x->attempt > 0 ? x->attempt : 1,
+                               .version = 1};
+    *details = NULL;
+    struct stmt *s STMT_AUTO = db_stmt(db, Q_JOB_GET);
+    bind_int(s, ":id", x->id);
+    bind_int(s, ":attempt", x->attempt);
+    int rc = stmt_step(s, e);
+    if (rc <= 0)
+        return rc;
+    out->version = col_int(s, 0);
+    const char *text = col_ptr(s, 1);
+    *details = text && *text ? strdup(text) : NULL;
+    return 0;
+}
+
+/* One more version of the job as it was before this update; details as given, else as they were. */
+static int count_version(struct db *w, const struct device_job *before, const char *stored,
+                         const char *given, struct err *e)
+{
+    struct stmt *s = db_stmt(w, Q_JOB_SET);
+    bind_int(s, ":id", before->id);
+    bind_int(s, ":attempt", before->number);
+    bind_int(s, ":version", before->version + 1);
+    bind_text(s, ":details", given ? given : stored ? stored : "");
+    return stmt_run(s, NULL, e);
+}
+
+void job_unknown(const struct device_event *ev, const char *protocol, int64_t now_ms, struct outgoing *out)
+{
+    *out = (struct outgoing){
+        .kind = OUTGOING_JOB, .verdict = JOB_UNKNOWN, .now_ms = now_ms, .reply = ev->reply};
+    str_copy(out->protocol, sizeof out->protocol, protocol);
+    str_copy(out->product, sizeof out->product, ev->product);
+    str_copy(out->device, sizeof out->device, ev->device);
+}
+
+/* ---- which job */
+
+/* What the device is at; what is due for it begins now. 1 found, 0 it has none. */
+static int next_job(struct rollout *r, struct db *w, const struct party *p, int64_t now_ms,
+                    struct execution *x, struct err *e)
+{
+    struct outgoing offer;
+    struct execution live[LIVE_MAX];
+    size_t sends = 0, n = 0;
+    int rc = dispatch_device(r, w, p, false, now_ms, &offer, &sends, e);
+    if (rc == 0 && sends)
+        outgoing_clear(&offer); /* the answer brings it */
+    if (rc == 0)
+        rc = execution_live(w, p->device_id, live, &n, e);
+    if (rc < 0 || n == 0 || !execution_is_active(live[0].state))
+        return rc;
+    *x = live[0];
+    return 1;
+}
+
+/* By its id, of this device alone, and where the device says which attempt, of that one. */
+static int named_job(struct db *w, const struct party *p, const struct device_event *ev, struct execution *x,
+                     struct err *e)
+{
+    int rc = ev->execution_id > 0 ? execution_get(w, ev->execution_id, x, e) : -ERR_NOT_FOUND;
+    if (rc == -ERR_NOT_FOUND)
+        return 0;
+    if (rc < 0)
+        return rc;
+    bool waits = x->state < EXECUTION_OFFERED && x->attempt == 0;
+    return x->device_id == p->device_id && !waits && (!ev->job->number || ev->job->number == x->attempt);
+}
+
+static int find_job(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
+                    int64_t now_ms, struct execution *x, struct err *e)
+{
+    if (ev->execution_id)
+        return named_job(w, p, ev, x, e);
+    return next_job(r, w, p, now_ms, x, e);
+}
+
+/* ---- updates */
+
+static int apply_timeout(struct db *w, struct execution *x, int64_t step_ms, int64_t now_ms, struct err *e)
+{
+    if (step_ms == 0 || x->state < EXECUTION_DOWNLOADING || x->state > EXECUTION_INSTALLING)
+        return 0;
+    int64_t end_ms = x->started_at_ms + x->policy.finish_timeout_ms;
+    if (step_ms > 0 && now_ms + step_ms < end_ms)
+        end_ms = now_ms + step_ms;
+    struct stmt *s = db_stmt(w, Q_EXECUTION_DEADLINE);
+    bind_int(s, ":id", x->id);
+    bind_int(s, ":deadline_at_ms", end_ms);
+    x->deadline_at_ms = end_ms;
+    return stmt_run(s, NULL, e);
+}
+
+static int apply_state(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
+                       const struct device_event *ev, int64_t now_ms, struct err *e)
+{
+    switch (ev->state) {
+    case EXECUTION_SUCCEEDED:
+        if (p->success_by_report) /* invariant 3 */
+            return execution_own_word(w, p, x, true, now_ms, e);
+        return execution_progress(r, w, x, EXECUTION_INSTALLING, ev->percent, now_ms, e);
+    case EXECUTION_FAILED:
+        return execution_attempt_ended(w, x, EXECUTION_FAILED, ev->reason, ev->detail, now_ms, e);
+    case EXECUTION_REJECTED: {
+        struct change c = {.reason = REASON_REJECTED, .detail = ev->detail, .attempt = x->attempt};
+        return execution_move(w, x, EXECUTION_REJECTED, &c, now_ms, e);
+    }
+    default:
+        return execution_progress(r, w, x, ev->state, ev->percent, now_ms, e);
+    }
+}
+
+/* What the device is told of a job that it has ended is its own word, whatever the policy makes of it. */
+static void own_state(struct device_job *j, enum execution_state said)
+{
+    if (execution_is_final(said))
+        j->state = said;
+}
+
+static int update(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
+                  const struct device_event *ev, int64_t now_ms, struct outgoing *out, struct err *e)
+{
+    char *stored = NULL;
+    int rc = job_read(w, x, &out->job, &stored, e);
+    if (rc == 0)
+        rc = count_version(w, &out->job, stored, ev->job->details, e);
+    free(stored);
+    if (rc == 0)
+        rc = apply_state(r, w, p, x, ev, now_ms, e);
+    if (rc == 0)
+        rc = apply_timeout(w, x, ev->job->step_timeout_ms, now_ms, e);
+    if (rc < 0)
+        return rc;
+    out->job.version++;
+    out->job.state = x->state;
+    out->job.started_at_ms = x->started_at_ms;
+    out->job.updated_at_ms = now_ms;
+    own_state(&out->job, ev->state);
+    return 0;
+}
+
+/* ---- answers */
+
+/* The offer with its document is what an answer carries of a job; without a document only its details. */
+static int describe(struct rollout *r, struct db *w, const struct party *p, const struct execution *x,
+                    int64_t now_ms, struct outgoing *answer, struct err *e)
+{
+    struct outgoing offer;
+    size_t sends = 0;
+    int rc = offer_now(r, w, p, x, now_ms, &offer, &sends, e);
+    if (rc < 0 || !sends)
+        return rc;
+    answer->offer = offer.offer;
+    return 0;
+}
+
+static enum job_verdict judge_update(const struct execution *x, const struct device_job *j,
+                                     const struct job_request *ask)
+{
+    if (!execution_is_active(x->state))
+        return JOB_BAD_STATE;
+    if (ask->expected_version && ask->expected_version != j->version)
+        return JOB_OTHER_VERSION;
+    return JOB_ACCEPTED;
+}
+
+static int on_update(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
+                     const struct device_event *ev, int64_t now_ms, struct outgoing *answer, struct err *e)
+{
+    char *details = NULL;
+    int rc = job_read(w, x, &answer->job, &details, e);
+    if (rc < 0)
+        return rc;
+    free(details);
+    answer->verdict = judge_update(x, &answer->job, ev->job);
+    if (answer->verdict == JOB_ACCEPTED && ev->job->with_document)
+        rc = describe(r, w, p, x, now_ms, answer, e);
+    if (rc == 0 && answer->verdict == JOB_ACCEPTED)
+        rc = update(r, w, p, x, ev, now_ms, answer, e);
+    answer->with_state = ev->job->with_state || answer->verdict != JOB_ACCEPTED;
+    return rc;
+}
+
+/* The first sign of life; one that is under way stays as it is, details and all. */
+static int on_start(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
+                    const struct device_event *ev, int64_t now_ms, struct outgoing *answer, struct err *e)
+{
+    struct device_event begin = *ev;
+    begin.state = EXECUTION_DOWNLOADING;
+    begin.percent = -1;
+    return x->state == EXECUTION_OFFERED ? update(r, w, p, x, &begin, now_ms, answer, e) : 0;
+}
+
+static int answer_found(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
+                        const struct device_event *ev, int64_t now_ms, struct outgoing *answer, struct err *e)
+{
+    int rc = 0;
+    if (ev->job->op == JOB_UPDATE)
+        return on_update(r, w, p, x, ev, now_ms, answer, e);
+    if (!execution_is_active(x->state)) {
+        answer->verdict = JOB_TERMINAL;
+        return 0;
+    }
+    if (ev->job->op == JOB_START_NEXT)
+        rc = on_start(r, w, p, x, ev, now_ms, answer, e);
+    if (rc == 0)
+        rc = describe(r, w, p, x, now_ms, answer, e);
+    if (rc == 0) {
+        char *details = NULL;
+        rc = job_read(w, x, &answer->job, &details, e);
+        free(details); /* the offer has them */
+    }
+    return rc;
+}
+
+/* Nothing is found for "the next one": that is an answer. A job by name that is not there is none. */
+static void answer_missing(const struct device_event *ev, struct outgoing *answer)
+{
+    bool named = ev->execution_id != 0 || ev->job->op == JOB_UPDATE;
+    answer->verdict = named ? JOB_UNKNOWN : JOB_ACCEPTED;
+}
+
+/* After the device has ended a job: what is next, or that its list is empty. */
+static int tell_next(struct rollout *r, struct db *w, const struct party *p, int64_t now_ms,
+                     struct outgoing *out, struct err *e)
+{
+    size_t sends = 0;
+    int rc = dispatch_device(r, w, p, false, now_ms, out, &sends, e);
+    if (rc == 0 && !sends)
+        outgoing_begin(out, OUTGOING_NOTHING, p, now_ms);
+    return rc;
+}
+
+int job_event(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
+              int64_t now_ms, struct outgoing out[], size_t *sends, struct err *e)
+{
+    struct execution x;
+    outgoing_begin(&out[0], OUTGOING_JOB, p, now_ms);
+    out[0].reply = ev->reply;
+    int rc = find_job(r, w, p, ev, now_ms, &x, e);
+    if (rc > 0)
+        rc = answer_found(r, w, p, &x, ev, now_ms, &out[0], e);
+    else if (rc == 0)
+        answer_missing(ev, &out[0]);
+    bool ended = rc == 0 && ev->job->op == JOB_UPDATE && out[0].verdict == JOB_ACCEPTED &&
+                 execution_is_final(out[0].job.state);
+    if (ended)
+        rc = tell_next(r, w, p, now_ms, &out[1], e);
+    if (rc < 0)
+        outgoing_clear(&out[0]);
+    else
+        *sends = ended ? 2 : 1;
+    return rc;
+}
