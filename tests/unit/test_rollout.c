@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "rollout/execution.h"
+#include "rollout/stream.h"
 #include "store/device.h"
 #include "store/firmware.h"
 #include "store/product.h"
@@ -1397,6 +1398,89 @@ static void test_presence_last_seen_is_stored(void **state)
     assert_false(presence_there(w->rollout.presence, id, START_MS));
 }
 
+/* ---- files in blocks */
+
+static int find_stream(struct world *w, const char *device, bool by_execution, int64_t stream, int64_t file,
+                       struct stream_file *out)
+{
+    struct err e;
+    struct device_event ev = event(EVENT_FILE, device);
+    struct file_request ask = {.by_execution = by_execution, .stream = stream, .file = file};
+    ev.file = &ask;
+    return stream_find(reader(w), &ev, out, &e);
+}
+
+/* A device may have the files of what it is at, while it is at it. */
+static void test_streams(void **state)
+{
+    struct world *w = *state;
+    struct stream_file found;
+    int64_t esp32 = firmware_for(w, "esp32", "2.0"), stm32 = firmware_for(w, "stm32", "3.0"), id;
+    struct campaign_spec spec = spec_for(esp32);
+    spec.firmware[1] = stm32;
+    spec.firmware_count = 2;
+    device_there(w, "d1", "1.0");
+    device_there(w, "d2", "1.0");
+    assert_int_equal(find_stream(w, "d1", false, esp32, 1, &found), -ERR_NOT_FOUND);
+    id = execution_of(w, campaign_of(w, &spec), "d1").id;
+    assert_int_equal(find_stream(w, "d1", false, esp32, 1, &found), 0);
+    assert_int_equal(found.execution_id, id);
+    assert_int_equal(found.size, 1000);
+    assert_string_equal(found.product, "thermo");
+    assert_int_equal(find_stream(w, "d1", false, esp32, 0, &found), -ERR_NOT_FOUND);
+    assert_int_equal(find_stream(w, "d1", false, esp32, 2, &found), -ERR_NOT_FOUND);
+    assert_int_equal(find_stream(w, "d1", false, stm32 + 1, 1, &found), -ERR_NOT_FOUND);
+    assert_int_equal(find_stream(w, "d1", true, id, 0, &found), 0);
+    char first[SHA256_TEXT_SIZE];
+    strcpy(first, found.sha256);
+    assert_int_equal(find_stream(w, "d1", true, id, 1, &found), 0);
+    assert_string_not_equal(found.sha256, first);
+    assert_int_equal(find_stream(w, "d1", true, id, 2, &found), -ERR_NOT_FOUND);
+    assert_int_equal(find_stream(w, "d2", true, id, 0, &found), -ERR_NOT_FOUND); /* another's */
+    assert_int_equal(find_stream(w, "d3", true, id, 0, &found), -ERR_NOT_FOUND);
+    inform_module(w, "d1", "esp32", "2.0");
+    inform_module(w, "d1", "stm32", "3.0");
+    assert_int_equal(find_stream(w, "d1", true, id, 0, &found), -ERR_NOT_FOUND); /* it is over */
+    assert_int_equal(find_stream(w, "d1", false, esp32, 1, &found), -ERR_NOT_FOUND);
+}
+
+static int offer_with_files(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    size_t n;
+    int rc = rollout_event(&w->rollout, db, arg, w->now_ms, w->out, &n, e);
+    w->sent = n;
+    return rc;
+}
+
+/* Who can take several modules at once finds them all in the offer; the first is what is next. */
+static void test_offer_lists_what_is_left(void **state)
+{
+    struct world *w = *state;
+    int64_t esp32 = firmware_for(w, "esp32", "2.0"), stm32 = firmware_for(w, "stm32", "3.0");
+    struct campaign_spec spec = spec_for(esp32);
+    struct device_event ask = event(EVENT_REQUEST, "d1");
+    ask.reply.form = 5;
+    spec.firmware[1] = stm32;
+    spec.firmware_count = 2;
+    device_there(w, "d1", "1.0");
+    campaign_of(w, &spec);
+    for (size_t left = 2; left > 0; left--) {
+        must(w, offer_with_files, &ask);
+        assert_int_equal(w->sent, 1);
+        assert_int_equal(w->out[0].reply.form, 5);
+        const struct offer *o = &w->out[0].offer;
+        assert_int_equal(o->more->n, left);
+        assert_int_equal(o->file.firmware_id, left == 2 ? esp32 : stm32);
+        assert_int_equal(o->more->file[left - 1].firmware_id, stm32);
+        assert_int_equal(o->more->file[left - 1].index, 1);
+        assert_string_equal(o->more->file[0].filename, o->file.filename);
+        assert_string_equal(o->more->product_name, "Thermo");
+        assert_non_null(strstr(o->more->file[left - 1].url, o->more->file[left - 1].digests.sha256));
+        outgoing_clear(&w->out[0]);
+        inform_module(w, "d1", "esp32", "2.0");
+    }
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -1448,6 +1532,8 @@ int main(void)
         TEST(test_unchanged_reports_write_no_timeline),
         TEST(test_downloads_speak_for_who_is_silent),
         TEST(test_poll_idle),
+        TEST(test_streams),
+        TEST(test_offer_lists_what_is_left),
         TEST(test_many_devices_in_steps),
         TEST(test_signed_urls),
         TEST(test_presence_last_seen_is_stored),
