@@ -2,6 +2,7 @@
 #   make            build/otad, build/otad-sim, build/otad_broker.so
 #   make demo       a fleet of simulated devices through one campaign
 #   make unit | system                  one half of the tests, nothing installed
+#   make fuzz       parsers against bytes that libFuzzer thinks up, FUZZ_SECONDS=60 each
 #   make lint | bench | install | clean | compile_commands.json
 #   SAN=1           address and undefined-behaviour sanitizers     TSAN=1  thread sanitizer
 #   V=1             shows the commands     CC=clang  either compiler
@@ -25,6 +26,13 @@ endif
 ifdef TSAN
 BUILD := build/tsan
 INSTRUMENT := -fsanitize=thread -fno-omit-frame-pointer
+OPT := -O1
+endif
+
+# `make fuzz` calls itself with it
+ifdef FUZZ
+BUILD := build/fuzz
+INSTRUMENT := -fsanitize=fuzzer-no-link,address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT := -O1
 endif
 
@@ -57,13 +65,14 @@ PLUGIN_OBJ := $(patsubst src/%.c,$(BUILD)/pic/%.o,$(wildcard src/broker_plugin/*
 MAIN_OBJ := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/main.c src/main/*.c))
 SIM_OBJ := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/sim/*.c))
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 GEN := $(BUILD)/gen/sql_table.h
 HEADERS := $(wildcard include/*/*.h)
 
 Q := $(if $(V),,@)
 SAY = $(if $(V),,@echo '  $(@:$(BUILD)/%=%)')
 
-.PHONY: all run demo test unit system bench install clean FORCE deps-run deps-test deps-lint deps-bench
+.PHONY: all run demo test unit system fuzz bench install clean FORCE deps-run deps-test deps-lint deps-fuzz deps-bench
 .DELETE_ON_ERROR:
 all: $(BUILD)/otad $(BUILD)/otad-sim $(BUILD)/otad_broker.so
 
@@ -109,11 +118,26 @@ $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libotad.a $(BUILD)/flags
 	$(SAY)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(BUILD)/libotad.a $(LIBS) -lcmocka
 
+# one harness, two mains: libFuzzer's, or ours that reads the corpus
+FUZZ_CC = $(CC) $(CPPFLAGS) -Itests/fuzz $(CFLAGS) -MMD -MP $(LDFLAGS)
+$(BUILD)/replay.o: tests/fuzz/replay.c $(BUILD)/flags
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/replay/%: tests/fuzz/fuzz_%.c $(BUILD)/replay.o $(BUILD)/libotad.a $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(FUZZ_CC) -o $@ $< $(BUILD)/replay.o $(BUILD)/libotad.a $(LIBS)
+
+$(BUILD)/fuzzer/%: tests/fuzz/fuzz_%.c $(BUILD)/libotad.a $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer -o $@ $< $(BUILD)/libotad.a $(LIBS)
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # ---- for people: each installs what it needs, then builds, then does its one thing
 
-deps-run deps-test deps-lint deps-bench: deps-%:
+deps-run deps-test deps-lint deps-fuzz deps-bench: deps-%:
 	@$(DEPS) $*
 
 run: deps-run
@@ -127,6 +151,9 @@ demo: deps-run
 test: deps-test
 	$(MAKE) all unit
 	$(MAKE) system
+
+fuzz: deps-fuzz
+	$(MAKE) FUZZ=1 CC=clang run-fuzzers
 
 bench: deps-bench
 	$(MAKE) all
@@ -146,16 +173,34 @@ SANITIZERS := ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
 NO_ASLR := $(if $(TSAN),$(shell setarch -R true 2>/dev/null && echo setarch -R))
 UNIT_SECONDS := $(if $(INSTRUMENT),300,120)
 
-unit: $(UNIT)
+unit: $(UNIT) $(FUZZERS:%=$(BUILD)/replay/%)
 	@failed=; for t in $(UNIT); do \
 		$(SANITIZERS) timeout $(UNIT_SECONDS) $(NO_ASLR) $$t || failed="$$failed $$(basename $$t)"; \
 	done; \
+	for f in $(FUZZERS); do \
+		$(SANITIZERS) timeout $(UNIT_SECONDS) $(NO_ASLR) $(BUILD)/replay/$$f tests/fuzz/corpus/$$f/* \
+			|| failed="$$failed fuzz_$$f"; \
+	done; \
 	if [ -n "$$failed" ]; then echo "unit: failed:$$failed"; exit 1; fi; \
-	echo "unit: $(words $(UNIT)) programs passed"
+	echo "unit: $(words $(UNIT)) programs passed, $(words $(FUZZERS)) corpora replayed"
 
 system: all
 	$(SANITIZERS) OTAD_BUILD=$(abspath $(BUILD)) PYTHONDONTWRITEBYTECODE=1 \
 		$(NO_ASLR) $(PYTHON) -m pytest -q -p no:cacheprovider tests/system
+
+# What libFuzzer makes is kept for the next time in build/fuzz/corpus. Bytes that break something are left beside it; they
+# go into tests/fuzz/corpus together with the repair.
+FUZZ_SECONDS ?= 60
+.PHONY: run-fuzzers
+run-fuzzers: $(FUZZERS:%=$(BUILD)/fuzzer/%)
+	@failed=; for f in $(FUZZERS); do \
+		mkdir -p $(BUILD)/corpus/$$f; \
+		$(SANITIZERS) $(BUILD)/fuzzer/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=5 -print_final_stats=1 \
+			-artifact_prefix=$(BUILD)/$$f- $(BUILD)/corpus/$$f tests/fuzz/corpus/$$f >$(BUILD)/$$f.log 2>&1 \
+			|| { tail -n 60 $(BUILD)/$$f.log; failed="$$failed $$f"; }; \
+		echo "fuzz: $$f:$$(sed -n 's/^stat::number_of_executed_units://p' $(BUILD)/$$f.log) inputs"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "fuzz: failed:$$failed"; exit 1; fi
 
 # ---- lint: `make -k lint-checks` shows all that is wrong at once
 
@@ -181,7 +226,7 @@ lint-tidy: $(TIDY)
 CPPCHECK := cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	--suppress=missingIncludeSystem --suppress=uninitvar $(filter -D% -I%,$(CPPFLAGS))
 lint-cppcheck: $(GEN)
-	$(CPPCHECK) --include=$(ANALYSIS) -i src/base/err.c src tests/unit
+	$(CPPCHECK) --include=$(ANALYSIS) -i src/base/err.c src tests/unit tests/fuzz
 	$(CPPCHECK) src/base/err.c
 
 lint-layers: $(GEN)

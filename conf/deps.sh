@@ -1,6 +1,6 @@
 #!/bin/sh
 # deps.sh: installs the Debian or Ubuntu packages that are missing for one purpose, and nothing when all are there.
-#   sh conf/deps.sh run|test|lint|bench
+#   sh conf/deps.sh run|test|lint|fuzz|bench
 # The make targets call it first. A machine whose packages come from elsewhere: make DEPS=: run
 set -eu
 
@@ -8,6 +8,7 @@ RUN="gcc libc6-dev make curl mosquitto mosquitto-dev libmosquitto-dev libmicroht
      libjansson-dev libsqlite3-dev libinih-dev libcurl4-openssl-dev"
 TEST="$RUN libcmocka-dev python3 python3-pytest python3-paho-mqtt openssl mosquitto-clients sqlite3"
 LINT="$RUN libcmocka-dev clang clang-tidy clang-format cppcheck python3 python3-yaml"
+FUZZ="$RUN clang libclang-rt-dev"
 BENCH="$RUN python3 python3-paho-mqtt openssl nginx-light wrk"
 # These packages start a daemon when they are installed; otad starts its own broker, the benchmark its own nginx.
 SERVICES="mosquitto nginx"
@@ -16,9 +17,10 @@ case "${1:-}" in
 run) wanted=$RUN ;;
 test) wanted=$TEST ;;
 lint) wanted=$LINT ;;
+fuzz) wanted=$FUZZ ;;
 bench) wanted=$BENCH ;;
 *)
-    echo "usage: sh conf/deps.sh run|test|lint|bench" >&2
+    echo "usage: sh conf/deps.sh run|test|lint|fuzz|bench" >&2
     exit 2
     ;;
 esac
