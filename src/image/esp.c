@@ -2,8 +2,8 @@
 
 #include "base/digest.h"
 #include "base/str.h"
+#include "source.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -49,16 +49,6 @@ struct walk {
     unsigned char sum;
 };
 
-static uint16_t le16(const unsigned char *p)
-{
-    return (uint16_t)(p[0] | p[1] << 8);
-}
-
-static uint32_t le32(const unsigned char *p)
-{
-    return (uint32_t)le16(p) | (uint32_t)le16(p + 2) << 16;
-}
-
 static const char *chip_name(uint16_t id)
 {
     for (size_t i = 0; i < ARRAY_SIZE(chips); i++)
@@ -79,10 +69,10 @@ bool esp_image_matches(const unsigned char *head, size_t len)
 {
     if (len < HEADER_BYTES || head[0] != MAGIC)
         return false;
-    if (len >= DESC_OFFSET + 4 && le32(head + DESC_OFFSET) == DESC_MAGIC)
+    if (len >= DESC_OFFSET + 4 && source_le32(head + DESC_OFFSET) == DESC_MAGIC)
         return true;
-    return head[1] >= 1 && head[1] <= SEGMENTS_MAX && chip_name(le16(head + 12)) && le32(head + 19) == 0 &&
-           head[23] <= 1;
+    return head[1] >= 1 && head[1] <= SEGMENTS_MAX && chip_name(source_le16(head + 12)) &&
+           source_le32(head + 19) == 0 && head[23] <= 1;
 }
 
 static uint64_t bytes_left(const struct walk *w)
@@ -90,26 +80,9 @@ static uint64_t bytes_left(const struct walk *w)
     return w->source->size - w->at;
 }
 
-/* The caller has checked that the file has them, so an early end is the disk's fault and not the image's. */
-static int read_at(const struct image_source *source, uint64_t at, unsigned char *buf, size_t len,
-                   struct err *e)
-{
-    while (len > 0) {
-        int64_t got = source->read(source->arg, at, buf, len);
-        if (got == 0)
-            errno = EIO;
-        if (got <= 0)
-            return err_errno(e, "cannot read the file at offset %" PRIu64, at);
-        at += (uint64_t)got;
-        buf += got;
-        len -= (size_t)got;
-    }
-    return 0;
-}
-
 static int take(struct walk *w, unsigned char *buf, size_t len, struct err *e)
 {
-    int rc = read_at(w->source, w->at, buf, len, e);
+    int rc = source_read(w->source, w->at, buf, len, e);
     if (rc)
         return rc;
     digester_add(w->digester, buf, len);
@@ -132,9 +105,9 @@ static int take_header(struct walk *w, unsigned *segments, struct image_info *in
     if (head[1] < 1 || head[1] > SEGMENTS_MAX)
         return err_field(e, ERR_INVALID, "file", "the header counts %u segments, 1 to %d are allowed",
                          head[1], SEGMENTS_MAX);
-    const char *chip = chip_name(le16(head + 12));
+    const char *chip = chip_name(source_le16(head + 12));
     if (!chip)
-        return err_field(e, ERR_INVALID, "file", "chip id 0x%04x is unknown", le16(head + 12));
+        return err_field(e, ERR_INVALID, "file", "chip id 0x%04x is unknown", source_le16(head + 12));
     if (head[23] > 1)
         return err_field(e, ERR_INVALID, "file", "hash_appended is %u, only 0 and 1 are allowed", head[23]);
     *segments = head[1];
@@ -168,7 +141,7 @@ static int take_segment(struct walk *w, unsigned number, unsigned segments, stru
     int rc = take(w, head, sizeof head, e);
     if (rc)
         return rc;
-    uint32_t len = le32(head + 4);
+    uint32_t len = source_le32(head + 4);
     if (len > bytes_left(w))
         return err_field(e, ERR_INVALID, "file",
                          "segment %u of %u has %" PRIu32 " bytes at offset %" PRIu64
@@ -215,7 +188,7 @@ static int check_hash(struct walk *w, const char *expected, struct err *e)
                          "the header promises an appended SHA-256, the file ends %" PRIu64
                          " bytes after the checksum",
                          bytes_left(w));
-    int rc = read_at(w->source, w->at, hash, sizeof hash, e);
+    int rc = source_read(w->source, w->at, hash, sizeof hash, e);
     if (rc)
         return rc;
     hex_format(hash, sizeof hash, text);
@@ -250,23 +223,23 @@ static bool is_padding(const unsigned char *bytes, size_t len)
 static int check_signature_v1(const struct walk *w, bool *found, struct err *e)
 {
     unsigned char version[4];
-    int rc = read_at(w->source, w->at, version, sizeof version, e);
-    *found = !rc && le32(version) == 0;
+    int rc = source_read(w->source, w->at, version, sizeof version, e);
+    *found = !rc && source_le32(version) == 0;
     return rc;
 }
 
 static int check_signature_v2(const struct walk *w, size_t padding, bool *found, struct err *e)
 {
     unsigned char bytes[SIGNATURE_SECTOR_BYTES];
-    int rc = read_at(w->source, w->at, bytes, padding, e);
+    int rc = source_read(w->source, w->at, bytes, padding, e);
     if (rc)
         return rc;
     *found = is_padding(bytes, padding);
-    rc = read_at(w->source, w->at + padding, bytes, SIGNATURE_BLOCK_BYTES, e);
+    rc = source_read(w->source, w->at + padding, bytes, SIGNATURE_BLOCK_BYTES, e);
     if (rc)
         return rc;
     *found = *found && bytes[0] == SIGNATURE_MAGIC && (bytes[1] == 2 || bytes[1] == 3) &&
-             le32(bytes + SIGNATURE_CRC_OFFSET) == crc32_of(bytes, SIGNATURE_CRC_OFFSET);
+             source_le32(bytes + SIGNATURE_CRC_OFFSET) == crc32_of(bytes, SIGNATURE_CRC_OFFSET);
     return 0;
 }
 
@@ -310,10 +283,10 @@ static int read_description(const struct walk *w, struct image_info *info, struc
     unsigned char desc[DESC_BYTES];
     if (w->first_segment_bytes < sizeof desc)
         return 0;
-    int rc = read_at(w->source, DESC_OFFSET, desc, sizeof desc, e);
-    if (rc || le32(desc) != DESC_MAGIC)
+    int rc = source_read(w->source, DESC_OFFSET, desc, sizeof desc, e);
+    if (rc || source_le32(desc) != DESC_MAGIC)
         return rc;
-    info->secure_version = le32(desc + 4);
+    info->secure_version = source_le32(desc + 4);
     copy_text(info->version, desc + 16);
     copy_text(info->project, desc + 48);
     copy_text(info->idf_version, desc + 112);
