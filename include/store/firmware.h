@@ -20,7 +20,7 @@ struct firmware {
     uint64_t size;
     struct digests digests;
     char signature[SIGNATURE_TEXT_SIZE];
-    char image[8]; /* "esp", "" opaque */
+    char image[8]; /* "esp", "mcuboot", "" opaque */
     char image_version[33];
     char image_project[33];
     char image_chip[16];

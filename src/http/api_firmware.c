@@ -116,8 +116,8 @@ static int check_allowed(const struct product *p, const struct firmware *f, stru
         return err_field(e, ERR_INVALID, "size", "the file has %llu bytes, product %s allows %lld",
                          (unsigned long long)f->size, p->key, (long long)p->max_image_bytes);
     if (*p->chip && !*f->image_chip && needs_image)
-        return err_field(e, ERR_INVALID, "chip", "the file is no image, product %s takes images for %s",
-                         p->key, p->chip);
+        return err_field(e, ERR_INVALID, "chip", "the file is %s, product %s takes images for %s",
+                         *f->image ? "an image that names no chip" : "no image", p->key, p->chip);
     if (*p->chip && *f->image_chip && strcmp(p->chip, f->image_chip) != 0)
         return err_field(e, ERR_INVALID, "chip", "the image is for %s, product %s takes images for %s",
                          f->image_chip, p->key, p->chip);

@@ -11,6 +11,7 @@ static const struct {
 } kinds[IMAGE_KINDS] = {
     [IMAGE_OPAQUE] = {"opaque", NULL, NULL},
     [IMAGE_ESP] = {"esp", esp_image_matches, esp_image_inspect},
+    [IMAGE_MCUBOOT] = {"mcuboot", mcuboot_image_matches, mcuboot_image_inspect},
 };
 
 const char *image_kind_name(enum image_kind kind)

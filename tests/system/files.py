@@ -31,5 +31,16 @@ def esp_image(version="1.2.0", project="thermo", chip_id=5, payload=b"", hash_ap
     return image[:len(image) // 2] if spoil == "truncated" else image
 
 
+def mcuboot_image(version=(1, 2, 3, 4), payload=b"", counter=None, spoil=None):
+    """An MCUboot image as Zephyr's build makes it. spoil: "hash" or "truncated"."""
+    code = pattern(1000) + payload
+    protected = b"" if counter is None else struct.pack("<HHHHI", 0x6908, 12, 0x50, 4, counter)
+    image = struct.pack("<IIHHIIBBHII", 0x96F3B83D, 0, 32, len(protected), len(code), 0, *version, 0) + code + protected
+    digest = bytearray(hashlib.sha256(image).digest())
+    digest[31] ^= 1 if spoil == "hash" else 0
+    image += struct.pack("<HHHH", 0x6907, 40, 0x10, 32) + digest
+    return image[:len(image) // 2] if spoil == "truncated" else image
+
+
 SIZE = 100_003  # no multiple of any block
 DATA = pattern(SIZE)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from files import esp_image, pattern
+from files import esp_image, mcuboot_image, pattern
 from fleet import Product
 from harness import SANITIZED, problem, status_kb, wait_until
 
@@ -203,6 +203,57 @@ def test_strict_version_makes_disagreement_an_error(otad):
     assert "2.3.4" in reply.data["detail"] and "9.9.9" in reply.data["detail"]
     assert put(otad, product, esp_image("2.3.4"), version="2.3.4").status == 201
     assert put(otad, product, esp_image("2.4.0"), version=None).status == 201
+
+
+# ---- images of MCUboot
+
+def test_version_of_an_mcuboot_image_by_curl(otad, product, tmp_path):
+    (tmp_path / "zephyr.signed.bin").write_bytes(mcuboot_image((1, 2, 3, 4), counter=7))
+    otad.curl("-f", "-H", f"Authorization: Bearer {otad.token}", "-T", tmp_path / "zephyr.signed.bin",
+              otad.url(f"/api/v1/firmware?product={product.key}"))
+    (row,) = firmware_of(otad, product)
+    assert row["version"] == "1.2.3+4"
+    assert row["image"] == {"kind": "mcuboot", "version": "1.2.3+4", "project": "", "chip": ""}
+    assert otad.api("GET", f"/firmware/{row['id']}").data["image"] == row["image"]
+
+
+@pytest.mark.parametrize("spoil, word", [("hash", "SHA-256"), ("truncated", "the file ends after")])
+def test_broken_mcuboot_images_are_refused(otad, product, spoil, word):
+    reply = put(otad, product, mcuboot_image(spoil=spoil))
+    problem(reply, 422)
+    assert word in reply.data["detail"]
+    assert firmware_of(otad, product) == []
+
+
+def test_mcuboot_image_in_a_padded_slot(otad, product):
+    image = mcuboot_image()
+    slot = image + b"\xff" * (65536 - 16 - len(image)) + bytes.fromhex("77c295f360d2ef7f3552500f2cb67980")
+    assert put(otad, product, slot, version=None).status == 201
+    assert put(otad, product, slot[:-1] + b"\0", version="2.0.0").status == 422
+
+
+def test_zephyrs_placeholder_yields_to_the_stated_version(otad, product):
+    image = mcuboot_image((0, 0, 0, 0))
+    assert put(otad, product, image, version=None).status == 422
+    reply = put(otad, product, image, version="5.0.1")
+    assert (reply.status, reply.data["version"], reply.data["image"]["version"]) == (201, "5.0.1", "0.0.0")
+
+
+def test_strict_version_holds_for_mcuboot_images(otad):
+    product = Product(otad, strict_version=True)
+    reply = put(otad, product, mcuboot_image(), version="1.2.3")
+    problem(reply, 422)
+    assert "1.2.3+4" in reply.data["detail"]
+    assert put(otad, product, mcuboot_image(), version="1.2.3%2B4").status == 201
+
+
+@pytest.mark.parametrize("data, what", [(mcuboot_image(), "an image that names no chip"), (pattern(100), "no image")])
+def test_a_product_with_a_chip_wants_an_image_that_names_it(otad, data, what):
+    product = Product(otad, chip="esp32s3")
+    reply = put(otad, product, data)
+    problem(reply, 422)
+    assert reply.data["detail"] == f"the file is {what}, product {product.key} takes images for esp32s3"
+    assert put(otad, product, data, module="nrf52").status == 201
 
 
 # ---- size, interruption, memory
