@@ -11,6 +11,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,9 +31,9 @@ int key_error(struct err *e, const char *what)
     return rc;
 }
 
-EVP_PKEY *key_make(void)
+EVP_PKEY *key_make(enum pki_key kind)
 {
-    return EVP_EC_gen("P-256");
+    return kind == PKI_RSA_2048 ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256");
 }
 
 static int no_passphrase(char *buf, int size, int writing, void *arg)
@@ -58,20 +59,28 @@ int key_read(const char *path, EVP_PKEY **out, struct err *e)
     return 0;
 }
 
-/* The key as PEM in memory, given to one of the two ways of making a file. */
+/* PKCS#8 PEM in memory; BIO_free wipes it. NULL when OpenSSL cannot. */
+static BIO *encode(EVP_PKEY *key, char **text, size_t *len, struct err *e)
+{
+    BIO *pem = BIO_new(BIO_s_mem());
+    if (!pem || PEM_write_bio_PKCS8PrivateKey(pem, key, NULL, NULL, 0, NULL, NULL) != 1) {
+        key_error(e, "cannot write a key as PEM");
+        BIO_free(pem);
+        return NULL;
+    }
+    *len = (size_t)BIO_get_mem_data(pem, text);
+    return pem;
+}
+
+/* Given to one of the two ways of making a file. */
 static int save(const char *path, EVP_PKEY *key,
                 int (*put)(const char *, const void *, size_t, unsigned, struct err *), struct err *e)
 {
-    BIO *pem = BIO_new(BIO_s_mem());
     char *text;
-    int rc;
-    if (!pem || PEM_write_bio_PKCS8PrivateKey(pem, key, NULL, NULL, 0, NULL, NULL) != 1) {
-        rc = key_error(e, "cannot write a key as PEM");
-    } else {
-        long len = BIO_get_mem_data(pem, &text);
-        rc = put(path, text, (size_t)len, 0600, e);
-    }
-    BIO_free(pem); /* wipes it */
+    size_t len;
+    BIO *pem = encode(key, &text, &len, e);
+    int rc = pem ? put(path, text, len, 0600, e) : -(int)e->code;
+    BIO_free(pem);
     return rc;
 }
 
@@ -85,6 +94,22 @@ int key_create(const char *path, EVP_PKEY *key, struct err *e)
     return save(path, key, file_create, e);
 }
 
+int key_text(EVP_PKEY *key, char *out, size_t size, struct err *e)
+{
+    char *text;
+    size_t len;
+    BIO *pem = encode(key, &text, &len, e);
+    if (!pem)
+        return -(int)e->code;
+    bool fits = len < size;
+    if (fits) {
+        memcpy(out, text, len);
+        out[len] = '\0';
+    }
+    BIO_free(pem);
+    return fits ? 0 : err_set(e, ERR_INTERNAL, "a key of %zu bytes of PEM is too long", len);
+}
+
 static bool is_p256(const EVP_PKEY *key)
 {
     char group[32];
@@ -95,7 +120,7 @@ static bool is_p256(const EVP_PKEY *key)
 
 static int make_missing(const char *path, struct err *e)
 {
-    EVP_PKEY *key = key_make();
+    EVP_PKEY *key = key_make(PKI_P256);
     int rc = key ? key_create(path, key, e) : key_error(e, "cannot make a key");
     EVP_PKEY_free(key);
     return rc == -ERR_CONFLICT ? 0 : rc;

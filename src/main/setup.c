@@ -73,13 +73,13 @@ int setup_certificates(struct otad *o, bool *renewed, struct err *e)
     struct pki_names names = {0};
     char host[256];
     *renewed = false;
-    int rc = pki_ensure_cas(o->cert_dir, e);
+    int rc = pki_ensure_cas(o->cert_dir, PKI_P256, e);
     if (rc < 0 || *o->settings.cert_file)
         return rc;
     url_host(o->settings.public_url, host);
     pki_names_add(&names, host);
     pki_names_of_machine(&names);
-    return pki_ensure_server(o->cert_dir, &names, clock_wall_ms(), renewed, e);
+    return pki_ensure_server(o->cert_dir, PKI_P256, &names, clock_wall_ms(), renewed, e);
 }
 
 struct new_token {

@@ -51,8 +51,8 @@ static struct folder folder_with_certs(int64_t now_ms)
     struct pki_names names = names_of(some_names, ARRAY_SIZE(some_names));
     bool renewed = false;
     struct err e;
-    assert_int_equal(pki_ensure_cas(f.path, &e), 0);
-    assert_int_equal(pki_ensure_server(f.path, &names, now_ms, &renewed, &e), 0);
+    assert_int_equal(pki_ensure_cas(f.path, PKI_P256, &e), 0);
+    assert_int_equal(pki_ensure_server(f.path, PKI_P256, &names, now_ms, &renewed, &e), 0);
     assert_true(renewed);
     return f;
 }
@@ -61,7 +61,7 @@ static bool renews(const struct folder *f, const struct pki_names *names, int64_
 {
     bool renewed = false;
     struct err e;
-    if (pki_ensure_server(f->path, names, now_ms, &renewed, &e) != 0)
+    if (pki_ensure_server(f->path, PKI_P256, names, now_ms, &renewed, &e) != 0)
         fail_msg("%s", e.text);
     return renewed;
 }
@@ -87,8 +87,8 @@ static void files_have_their_modes(void **state)
     struct pki_names names = names_of(some_names, ARRAY_SIZE(some_names));
     mode_t before = umask(0);
     snprintf(f.path, sizeof f.path, "%.200s/data/certs", outer.path);
-    assert_int_equal(pki_ensure_cas(f.path, &e), 0);
-    assert_int_equal(pki_ensure_server(f.path, &names, clock_wall_ms(), &renewed, &e), 0);
+    assert_int_equal(pki_ensure_cas(f.path, PKI_P256, &e), 0);
+    assert_int_equal(pki_ensure_server(f.path, PKI_P256, &names, clock_wall_ms(), &renewed, &e), 0);
     umask(before);
     assert_int_equal(stat(f.path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0700);
@@ -99,10 +99,10 @@ static void files_have_their_modes(void **state)
 }
 
 /* As a strict client: chain, purpose, name and address against the CA alone. 0, or OpenSSL's reason. */
-static int verify(const struct folder *f, const char *ca_file, const char *host, const char *ip,
-                  int64_t at_ms)
+static int verify_file(const struct folder *f, const char *ca_file, const char *leaf_file, const char *host,
+                       const char *ip, int64_t at_ms)
 {
-    X509 *ca = cert_at(f, ca_file, 0), *leaf = cert_at(f, "server.pem", 0);
+    X509 *ca = cert_at(f, ca_file, 0), *leaf = cert_at(f, leaf_file, 0);
     X509_STORE *store = X509_STORE_new();
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     assert_int_equal(X509_STORE_add_cert(store, ca), 1);
@@ -121,6 +121,12 @@ static int verify(const struct folder *f, const char *ca_file, const char *host,
     X509_free(leaf);
     X509_free(ca);
     return reason;
+}
+
+static int verify(const struct folder *f, const char *ca_file, const char *host, const char *ip,
+                  int64_t at_ms)
+{
+    return verify_file(f, ca_file, "server.pem", host, ip, at_ms);
 }
 
 static void a_strict_client_accepts_the_server(void **state)
@@ -192,7 +198,7 @@ static void both_authorities_sign_certificates_and_nothing_else(void **state)
     FOLDER_AUTO struct folder f = folder_make();
     struct err e;
     X509 *ca[2];
-    assert_int_equal(pki_ensure_cas(f.path, &e), 0);
+    assert_int_equal(pki_ensure_cas(f.path, PKI_P256, &e), 0);
     for (int i = 0; i < 2; i++) {
         int days, seconds;
         ca[i] = cert_at(&f, files[i], 0);
@@ -231,7 +237,7 @@ static void authorities_are_made_once(void **state)
     struct err e;
     for (size_t i = 0; i < ARRAY_SIZE(made); i++)
         slurp(&f, made[i].name, before[i]);
-    assert_int_equal(pki_ensure_cas(f.path, &e), 0);
+    assert_int_equal(pki_ensure_cas(f.path, PKI_P256, &e), 0);
     for (size_t i = 0; i < ARRAY_SIZE(made); i++) {
         slurp(&f, made[i].name, after);
         assert_string_equal(after, before[i]);
@@ -245,10 +251,10 @@ static void half_an_authority(void **state)
     char key[4096], cert[4096], after[4096];
     FOLDER_AUTO struct folder f = folder_make();
     struct err e;
-    assert_int_equal(pki_ensure_cas(f.path, &e), 0);
+    assert_int_equal(pki_ensure_cas(f.path, PKI_P256, &e), 0);
     slurp(&f, "ca.key", key);
     assert_int_equal(unlink(folder_file(&f, "ca.pem").path), 0);
-    assert_int_equal(pki_ensure_cas(f.path, &e), 0);
+    assert_int_equal(pki_ensure_cas(f.path, PKI_P256, &e), 0);
     slurp(&f, "ca.key", after);
     assert_string_equal(after, key);
     struct pki_names names = names_of(some_names, 1);
@@ -256,7 +262,7 @@ static void half_an_authority(void **state)
 
     slurp(&f, "ca.pem", cert);
     assert_int_equal(unlink(folder_file(&f, "ca.key").path), 0);
-    assert_int_equal(pki_ensure_cas(f.path, &e), 0);
+    assert_int_equal(pki_ensure_cas(f.path, PKI_P256, &e), 0);
     slurp(&f, "ca.pem", after);
     assert_string_equal(after, cert);
     assert_int_equal(access(folder_file(&f, "ca.key").path, F_OK), -1);
@@ -264,7 +270,8 @@ static void half_an_authority(void **state)
     assert_false(renews(&f, &names, clock_wall_ms()));
     bool renewed;
     assert_int_equal(unlink(folder_file(&f, "server.pem").path), 0);
-    assert_int_equal(pki_ensure_server(f.path, &names, clock_wall_ms(), &renewed, &e), -ERR_NOT_FOUND);
+    assert_int_equal(pki_ensure_server(f.path, PKI_P256, &names, clock_wall_ms(), &renewed, &e),
+                     -ERR_NOT_FOUND);
     assert_non_null(strstr(e.text, "ca.key"));
 }
 
@@ -308,7 +315,7 @@ static void replace_ca(const struct folder *f)
     struct err e;
     assert_int_equal(unlink(folder_file(f, "ca.pem").path), 0);
     assert_int_equal(unlink(folder_file(f, "ca.key").path), 0);
-    assert_int_equal(pki_ensure_cas(f->path, &e), 0);
+    assert_int_equal(pki_ensure_cas(f->path, PKI_P256, &e), 0);
 }
 
 /* One bit of the signature, the last thing in the certificate. */
@@ -414,13 +421,14 @@ static void as_many_names_as_fit(void **state)
     assert_true(pki_names_add(&names, name));
     FOLDER_AUTO struct folder f = folder_make();
     struct err e;
-    assert_int_equal(pki_ensure_cas(f.path, &e), 0);
+    assert_int_equal(pki_ensure_cas(f.path, PKI_P256, &e), 0);
     assert_true(renews(&f, &names, clock_wall_ms()));
     assert_false(renews(&f, &names, clock_wall_ms()));
     assert_int_equal(verify(&f, "ca.pem", name, NULL, clock_wall_ms()), X509_V_OK);
     names.n = 0;
     bool renewed;
-    assert_int_equal(pki_ensure_server(f.path, &names, clock_wall_ms(), &renewed, &e), -ERR_INTERNAL);
+    assert_int_equal(pki_ensure_server(f.path, PKI_P256, &names, clock_wall_ms(), &renewed, &e),
+                     -ERR_INTERNAL);
 }
 
 /* A common name holds 64 characters, a host name 253. */
@@ -435,7 +443,7 @@ static void a_long_first_name(void **state)
         FOLDER_AUTO struct folder f = folder_make();
         struct pki_names names = names_of(&rows[i], 1);
         struct err e;
-        assert_int_equal(pki_ensure_cas(f.path, &e), 0);
+        assert_int_equal(pki_ensure_cas(f.path, PKI_P256, &e), 0);
         assert_true(renews(&f, &names, clock_wall_ms()));
         assert_int_equal(verify(&f, "ca.pem", rows[i], NULL, clock_wall_ms()), X509_V_OK);
     }
@@ -449,12 +457,12 @@ static void nothing_outlives_its_authority(void **state)
     int64_t ca_end_ms, end_ms;
     bool renewed;
     struct err e;
-    assert_int_equal(pki_ensure_cas(f.path, &e), 0);
+    assert_int_equal(pki_ensure_cas(f.path, PKI_P256, &e), 0);
     assert_int_equal(pki_expiry(folder_file(&f, "ca.pem").path, &ca_end_ms, &e), 0);
     assert_true(renews(&f, &names, ca_end_ms - 100 * DAY_MS));
     assert_int_equal(pki_expiry(folder_file(&f, "server.pem").path, &end_ms, &e), 0);
     assert_int_equal(end_ms, ca_end_ms);
-    assert_int_equal(pki_ensure_server(f.path, &names, ca_end_ms, &renewed, &e), -ERR_INTERNAL);
+    assert_int_equal(pki_ensure_server(f.path, PKI_P256, &names, ca_end_ms, &renewed, &e), -ERR_INTERNAL);
     assert_non_null(strstr(e.text, "ended"));
 }
 
@@ -473,7 +481,72 @@ static void reading_what_is_no_certificate(void **state)
     assert_int_equal(at_ms, 7);
     assert_true(covers);
     struct pki_names names = names_of(some_names, 1);
-    assert_int_equal(pki_ensure_server(f.path, &names, clock_wall_ms(), &covers, &e), -ERR_NOT_FOUND);
+    assert_int_equal(pki_ensure_server(f.path, PKI_P256, &names, clock_wall_ms(), &covers, &e),
+                     -ERR_NOT_FOUND);
+}
+
+/* ---- for clients that know nothing but RSA */
+
+static void a_second_certificate_with_an_rsa_key(void **state)
+{
+    (void)state;
+    static const struct {
+        enum pki_key ca;
+        int signature;
+    } rows[] = {{PKI_RSA_2048, NID_sha256WithRSAEncryption}, {PKI_P256, NID_ecdsa_with_SHA256}};
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        FOLDER_AUTO struct folder f = folder_make();
+        struct pki_names names = names_of(some_names, ARRAY_SIZE(some_names));
+        int64_t now_ms = clock_wall_ms();
+        char first[4096], after[4096];
+        bool renewed = false;
+        struct stat st;
+        struct err e;
+        assert_int_equal(pki_ensure_cas(f.path, rows[i].ca, &e), 0);
+        assert_true(renews(&f, &names, now_ms));
+        slurp(&f, "server.pem", first);
+        assert_int_equal(pki_ensure_server(f.path, PKI_RSA_2048, &names, now_ms, &renewed, &e), 0);
+        assert_true(renewed);
+        assert_int_equal(pki_ensure_server(f.path, PKI_RSA_2048, &names, now_ms, &renewed, &e), 0);
+        assert_false(renewed);
+        assert_false(renews(&f, &names, now_ms));
+        slurp(&f, "server.pem", after);
+        assert_string_equal(after, first);
+        assert_int_equal(stat(folder_file(&f, "server-rsa.key").path, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        assert_int_equal(verify_file(&f, "ca.pem", "server-rsa.pem", "localhost", NULL, now_ms), X509_V_OK);
+        assert_int_equal(verify_file(&f, "ca.pem", "server.pem", NULL, "192.0.2.7", now_ms), X509_V_OK);
+        X509 *rsa = cert_at(&f, "server-rsa.pem", 0), *ec = cert_at(&f, "server.pem", 0);
+        assert_int_equal(EVP_PKEY_is_a(X509_get0_pubkey(rsa), "RSA"), 1);
+        assert_int_equal(EVP_PKEY_get_bits(X509_get0_pubkey(rsa)), 2048);
+        assert_int_equal(X509_get_key_usage(rsa), KU_DIGITAL_SIGNATURE | KU_KEY_ENCIPHERMENT);
+        assert_int_equal(X509_get_key_usage(ec), KU_DIGITAL_SIGNATURE);
+        assert_int_equal(X509_get_signature_nid(rsa), rows[i].signature);
+        assert_int_equal(X509_get_signature_nid(ec), rows[i].signature);
+        X509_free(rsa);
+        X509_free(ec);
+    }
+}
+
+/* Devices trust it: the kind that is asked for later says nothing of the one that is there. */
+static void an_authority_keeps_its_kind(void **state)
+{
+    (void)state;
+    char before[4096], after[4096];
+    FOLDER_AUTO struct folder f = folder_make();
+    struct err e;
+    assert_int_equal(pki_ensure_cas(f.path, PKI_RSA_2048, &e), 0);
+    slurp(&f, "ca.pem", before);
+    assert_int_equal(pki_ensure_cas(f.path, PKI_P256, &e), 0);
+    slurp(&f, "ca.pem", after);
+    assert_string_equal(after, before);
+    static const char *const files[] = {"ca.pem", "device-ca.pem"};
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        X509 *ca = cert_at(&f, files[i], 0);
+        assert_int_equal(EVP_PKEY_get_bits(X509_get0_pubkey(ca)), 2048);
+        assert_int_equal(X509_get_signature_nid(ca), NID_sha256WithRSAEncryption);
+        X509_free(ca);
+    }
 }
 
 /* ---- certs/make-certs.sh is the same thing by hand: what it makes, otad keeps */
@@ -497,7 +570,7 @@ static void the_script_makes_what_otad_takes(void **state)
         assert_int_equal(stat(slurp(&f, made[i].name, before[i]).path, &st), 0);
         assert_int_equal(st.st_mode & 07777, made[i].mode);
     }
-    assert_int_equal(pki_ensure_cas(f.path, &e), 0);
+    assert_int_equal(pki_ensure_cas(f.path, PKI_P256, &e), 0);
     assert_false(renews(&f, &names, clock_wall_ms()));
     assert_int_equal(verify(&f, "ca.pem", "localhost", NULL, clock_wall_ms()), X509_V_OK);
     assert_int_not_equal(system(command), 0); // NOLINT(cert-env33-c)
@@ -526,6 +599,8 @@ int main(void)
         cmocka_unit_test(a_long_first_name),
         cmocka_unit_test(nothing_outlives_its_authority),
         cmocka_unit_test(reading_what_is_no_certificate),
+        cmocka_unit_test(a_second_certificate_with_an_rsa_key),
+        cmocka_unit_test(an_authority_keeps_its_kind),
         cmocka_unit_test(the_script_makes_what_otad_takes),
     };
     return cmocka_run_group_tests_name("pki", tests, NULL, NULL);
