@@ -25,6 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             fuzz_check_failure(rc, &e);
         else
             check_event(&ev);
+        device_event_clear(&ev);
     }
     free(body);
     free(topic);
