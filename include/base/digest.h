@@ -1,4 +1,4 @@
-/* digest.h: SHA-256, SHA-1 and MD5 of one stream in one pass, and HMAC-SHA-256. The door to OpenSSL's EVP
+/* digest.h: SHA-256, SHA-1 and MD5 of one stream in one pass, and HMAC with each. The door to OpenSSL's EVP
  * digests. MD5 and SHA-1 are for old devices that check nothing else; identity is always the SHA-256. */
 #ifndef OTAD_BASE_DIGEST_H
 #define OTAD_BASE_DIGEST_H
@@ -27,6 +27,12 @@ void digester_end(struct digester *d, struct digests *out);
 void sha256(const void *bytes, size_t len, unsigned char out[SHA256_BYTES]);
 void hmac_sha256(const void *key, size_t key_len, const void *bytes, size_t len,
                  unsigned char out[SHA256_BYTES]);
+
+/* HMAC with the hash that devices choose; MD5 and SHA-1 are not broken in it. The length in bytes. */
+enum hash { HASH_MD5, HASH_SHA1, HASH_SHA256 };
+#define HMAC_BYTES_MAX SHA256_BYTES
+size_t hmac(enum hash hash, const void *key, size_t key_len, const void *bytes, size_t len,
+            unsigned char out[HMAC_BYTES_MAX]);
 
 /* Constant-time; false at once only when the lengths differ. */
 bool same_secret(const void *a, size_t a_len, const void *b, size_t b_len);

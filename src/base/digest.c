@@ -65,12 +65,20 @@ void sha256(const void *bytes, size_t len, unsigned char out[SHA256_BYTES])
     must(EVP_Digest(bytes, len, out, NULL, EVP_sha256(), NULL) == 1);
 }
 
+size_t hmac(enum hash hash, const void *key, size_t key_len, const void *bytes, size_t len,
+            unsigned char out[HMAC_BYTES_MAX])
+{
+    static const char *const names[] = {[HASH_MD5] = "MD5", [HASH_SHA1] = "SHA1", [HASH_SHA256] = "SHA256"};
+    size_t written;
+    must(EVP_Q_mac(NULL, "HMAC", NULL, names[hash], NULL, key, key_len, bytes, len, out, HMAC_BYTES_MAX,
+                   &written) != NULL);
+    return written;
+}
+
 void hmac_sha256(const void *key, size_t key_len, const void *bytes, size_t len,
                  unsigned char out[SHA256_BYTES])
 {
-    size_t written;
-    must(EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key, key_len, bytes, len, out, SHA256_BYTES,
-                   &written) != NULL);
+    hmac(HASH_SHA256, key, key_len, bytes, len, out);
 }
 
 bool same_secret(const void *a, size_t a_len, const void *b, size_t b_len)

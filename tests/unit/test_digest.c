@@ -112,6 +112,25 @@ static void hmac_of_known_texts(void **state)
     }
 }
 
+/* RFC 2202 and RFC 4231, case 2 */
+static void hmac_by_each_hash(void **state)
+{
+    (void)state;
+    static const char *const want[] = {
+        [HASH_MD5] = "750c783e6ab0b503eaa86e310a5db738",
+        [HASH_SHA1] = "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
+        [HASH_SHA256] = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"};
+    static const char text[] = "what do ya want for nothing?";
+    for (size_t i = 0; i < ARRAY_SIZE(want); i++) {
+        unsigned char mac[HMAC_BYTES_MAX];
+        char got[2 * HMAC_BYTES_MAX + 1];
+        size_t n = hmac((enum hash)i, "Jefe", 4, text, strlen(text), mac);
+        assert_int_equal(n, strlen(want[i]) / 2);
+        hex_format(mac, n, got);
+        assert_string_equal(got, want[i]);
+    }
+}
+
 static void secrets_compare_by_every_byte(void **state)
 {
     (void)state;
@@ -148,9 +167,13 @@ static void random_bytes_fill_all_and_no_more(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(digests_of_known_texts),        cmocka_unit_test(pieces_of_any_size_give_the_same),
-        cmocka_unit_test(a_stream_may_be_thrown_away),   cmocka_unit_test(hmac_of_known_texts),
-        cmocka_unit_test(secrets_compare_by_every_byte), cmocka_unit_test(random_bytes_fill_all_and_no_more),
+        cmocka_unit_test(digests_of_known_texts),
+        cmocka_unit_test(pieces_of_any_size_give_the_same),
+        cmocka_unit_test(a_stream_may_be_thrown_away),
+        cmocka_unit_test(hmac_of_known_texts),
+        cmocka_unit_test(hmac_by_each_hash),
+        cmocka_unit_test(secrets_compare_by_every_byte),
+        cmocka_unit_test(random_bytes_fill_all_and_no_more),
     };
     return cmocka_run_group_tests_name("digest", tests, NULL, NULL);
 }
