@@ -25,6 +25,7 @@ enum json_kind {
     JSON_KIND_NAME,   /* out: char[size]; str_is_name */
     JSON_KIND_TEXT,   /* out: char[size]; str_is_text */
     JSON_KIND_EMPTY,  /* out: char[size]; as TEXT, or "" */
+    JSON_KIND_LINES,  /* out: const char *, borrowed; any text, with its ends of lines */
     JSON_KIND_INT,    /* out: int64_t; min <= value <= max */
     JSON_KIND_BOOL,   /* out: bool */
     JSON_KIND_SPAN,   /* out: int64_t milliseconds; "30m" */

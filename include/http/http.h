@@ -18,6 +18,7 @@ struct http_env {
     const struct seal *seal;
     const struct signing_key *signing_key;
     unsigned char token_key[32];
+    char cert_dir[FILE_PATH_SIZE]; /* of the CAs */
     char ca_path[FILE_PATH_SIZE];
     char cert_path[FILE_PATH_SIZE], key_path[FILE_PATH_SIZE];
     int64_t started_at_ms;

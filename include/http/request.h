@@ -6,9 +6,12 @@
  *   - a route with ROUTE_WRITES gets the writer's connection: the server suspends the connection, the handler
  *     runs as a job of the writer in its own savepoint, the reply leaves after the commit. An error undoes
  *     what it wrote;
+ *   - a route with ROUTE_SLOW gets a reader's connection on the upload thread, with its own connection
+ * suspended: it may take its time, and writes by store_write;
  *   - a reading handler that finds it has to write returns request_to_writer(r) and is called again, whole,
  *     on the writer.
- * So handlers never lock, wait or think of threads. Idempotency-Key is the server's business, not theirs. */
+ * So handlers (but for slow ones, which may wait) never lock, wait or think of threads. Idempotency-Key is
+ * the server's business, not theirs. */
 #ifndef OTAD_HTTP_REQUEST_H
 #define OTAD_HTTP_REQUEST_H
 

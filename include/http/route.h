@@ -12,6 +12,7 @@ enum route_flags {
     ROUTE_UPLOAD = 8,  /* the body is a file that streams to disk: request.upload */
     ROUTE_DEVICE = 16, /* for devices (Basic), and for operators of the route's role too */
     ROUTE_FILE = 32,   /* GET and HEAD of a file: proofs of http/file */
+    ROUTE_SLOW = 64,   /* the handler runs on the upload thread, and may compute and wait: store_write */
 };
 
 struct route {
@@ -39,7 +40,7 @@ int route_match(const struct route table[], size_t n, const char *method, const 
 /* One file each, http/api_<thing>.c. */
 handler_fn api_product_create, api_product_list, api_product_get, api_product_patch, api_product_delete;
 handler_fn api_device_create, api_device_list, api_device_get, api_device_patch, api_device_delete,
-    api_device_import, api_device_timeline, api_device_executions;
+    api_device_import, api_device_timeline, api_device_executions, api_certificate_create;
 handler_fn api_firmware_put, api_firmware_list, api_firmware_get, api_firmware_delete, api_firmware_file;
 handler_fn api_campaign_create, api_campaign_list, api_campaign_get, api_campaign_patch, api_campaign_start,
     api_campaign_pause, api_campaign_resume, api_campaign_cancel, api_campaign_executions, api_execution_get;

@@ -107,6 +107,11 @@ static int read_field(const struct json_field *f, const json_t *v, struct err *e
     case JSON_KIND_TEXT:
     case JSON_KIND_EMPTY:
         return read_text(f, v, e);
+    case JSON_KIND_LINES:
+        if (!json_is_string(v))
+            return wrong(f, "a string", e);
+        *(const char **)f->out = json_string_value(v);
+        return 0;
     case JSON_KIND_INT:
         return read_int(f, v, e);
     case JSON_KIND_SPAN:

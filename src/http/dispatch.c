@@ -135,21 +135,34 @@ static int run_here(struct exchange *x)
     return rc ? rc : r->route->handler(r, db, &x->err);
 }
 
+static void slow_task(struct task *task)
+{
+    struct exchange *x = (struct exchange *)((char *)task - offsetof(struct exchange, task));
+    x->rc = run_here(x);
+    unpark(x);
+}
+
+static void submit_task(struct exchange *x, void (*run)(struct task *task))
+{
+    x->task.run = run;
+    worker_submit(x->set->worker, &x->task);
+}
+
 bool exchange_dispatch(struct exchange *x)
 {
     struct request *r = &x->request;
-    if (!(r->route->flags & (ROUTE_WRITES | ROUTE_UPLOAD))) {
+    if (!(r->route->flags & (ROUTE_WRITES | ROUTE_UPLOAD | ROUTE_SLOW))) {
         x->rc = run_here(x);
         if (x->rc || !r->to_writer)
             return true;
     }
     if (!park(x))
         return true;
-    if (r->upload) {
-        x->task.run = store_task;
-        worker_submit(x->set->worker, &x->task);
-    } else {
+    if (r->upload)
+        submit_task(x, store_task);
+    else if (r->route->flags & ROUTE_SLOW)
+        submit_task(x, slow_task);
+    else
         submit_job(x);
-    }
     return false;
 }

@@ -3,6 +3,7 @@
 #include "base/str.h"
 
 #define JSON_BYTES   (64 * 1024)
+#define CSR_BYTES    (16 * 1024)
 #define IMPORT_BYTES (16 * 1024 * 1024)
 #define CREATES      (ROUTE_WRITES | ROUTE_CREATES)
 
@@ -32,6 +33,10 @@ const struct route route_table[] = {
     {"DELETE", "/api/v1/devices/{product}/{name}", ROLE_OPERATOR, 0, ROUTE_WRITES, api_device_delete, NULL},
     {"GET", "/api/v1/devices/{product}/{name}/timeline", ROLE_VIEWER, 0, 0, api_device_timeline, by_page},
     {"GET", "/api/v1/devices/{product}/{name}/executions", ROLE_VIEWER, 0, 0, api_device_executions, by_page},
+    /* not CREATES: what is remembered for an Idempotency-Key is on disk for a day, and here would be a
+       private key */
+    {"POST", "/api/v1/devices/{product}/{name}/certificate", ROLE_OPERATOR, CSR_BYTES, ROUTE_SLOW,
+     api_certificate_create, NULL},
 
     {"PUT", "/api/v1/firmware", ROLE_UPLOADER, 0, ROUTE_WRITES | ROUTE_UPLOAD, api_firmware_put, upload},
     {"GET", "/api/v1/firmware", ROLE_VIEWER, 0, 0, api_firmware_list, of_product},

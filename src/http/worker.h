@@ -1,4 +1,5 @@
-/* worker.h: one thread with a queue, for what may wait for a disk and is not the store's writing. */
+/* worker.h: one thread with a queue, for what may wait for a disk or compute for long, and is not the store's
+ * writing. */
 #ifndef OTAD_HTTP_WORKER_H
 #define OTAD_HTTP_WORKER_H
 

@@ -248,6 +248,7 @@ static int start_http_env(struct otad *o, struct err *e)
                              .started_at_ms = clock_wall_ms(),
                              .wake = wake};
     seal_derive(&o->seal, "token", env->token_key);
+    str_copy(env->cert_dir, sizeof env->cert_dir, o->cert_dir);
     int rc = file_path(env->ca_path, o->cert_dir, "ca.pem", e);
     if (rc == 0)
         rc = file_path(env->cert_path, o->cert_dir, "server.pem", e);

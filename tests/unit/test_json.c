@@ -120,7 +120,8 @@ struct record {
     int64_t moment;
     json_t *array;
     json_t *object;
-    bool n_present;
+    const char *lines;
+    bool n_present, lines_were_right;
 };
 
 static int read_record(const char *text, bool strict, struct record *r, struct err *e)
@@ -135,12 +136,15 @@ static int read_record(const char *text, bool strict, struct record *r, struct e
         {.key = "moment", .kind = JSON_KIND_MOMENT, .out = &r->moment},
         {.key = "array", .kind = JSON_KIND_ARRAY, .out = &r->array},
         {.key = "object", .kind = JSON_KIND_OBJECT, .out = &r->object},
+        {.key = "lines", .kind = JSON_KIND_LINES, .out = &r->lines},
     };
     json_auto_t *object = NULL;
     int rc = json_parse(text, strlen(text), &object, e);
     if (rc != 0)
         fail_msg("%s: %s", text, e->text);
     rc = json_read(object, fields, ARRAY_SIZE(fields), strict, e);
+    r->lines_were_right =
+        r->lines && strcmp(r->lines, "a\n\tb\r\n") == 0; /* borrowed of object, which goes */
     r->array = json_incref(r->array);
     r->object = json_incref(r->object);
     return rc;
@@ -152,7 +156,7 @@ static void a_whole_record(void **state)
     static const char text[] =
         "{\"name\":\"abcdefgh\",\"text\":\"a b " EURO "\",\"empty\":\"\",\"n\":-5,\"flag\":true,"
         "\"span\":\"10m\",\"moment\":\"1970-01-01T00:00:00.007Z\",\"array\":[1],"
-        "\"object\":{\"k\":2}}";
+        "\"object\":{\"k\":2},\"lines\":\"a\\n\\tb\\r\\n\"}";
     struct record r = {.empty = "old"};
     struct err e;
     assert_int_equal(read_record(text, true, &r, &e), 0);
@@ -164,6 +168,7 @@ static void a_whole_record(void **state)
     assert_true(r.flag);
     assert_int_equal(r.span, 600000);
     assert_int_equal(r.moment, 7);
+    assert_true(r.lines_were_right);
     assert_int_equal(json_array_size(r.array), 1);
     assert_int_equal(json_integer_value(json_object_get(r.object, "k")), 2);
     json_decref(r.array);
@@ -175,7 +180,7 @@ static void what_is_not_there_stays(void **state)
     (void)state;
     static const char *const rows[] = {
         "{\"name\":\"a\"}", "{\"name\":\"a\",\"text\":null,\"empty\":null,\"n\":null,\"flag\":null,"
-                            "\"span\":null,\"moment\":null,\"array\":null,\"object\":null}"};
+                            "\"span\":null,\"moment\":null,\"array\":null,\"object\":null,\"lines\":null}"};
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct record r = {
             .text = "old", .empty = "old", .n = 7, .flag = true, .span = 8, .moment = 9, .n_present = true};
@@ -191,6 +196,7 @@ static void what_is_not_there_stays(void **state)
         assert_int_equal(r.moment, 9);
         assert_null(r.array);
         assert_null(r.object);
+        assert_null(r.lines);
     }
 }
 
@@ -231,6 +237,9 @@ static const struct {
     {"\"array\":\"[]\"", "array"},
     {"\"object\":{}", NULL},
     {"\"object\":[]", "object"},
+    {"\"lines\":\"\"", NULL},
+    {"\"lines\":7", "lines"},
+    {"\"lines\":[\"a\"]", "lines"},
     {"\"unknown\":1", "unknown"},
     {"\"Text\":\"a\"", "Text"},
     {"\"\":1", ""},
