@@ -22,8 +22,9 @@ struct login_claim {
 enum secret_kind { SECRET_DEVICE, SECRET_PRODUCT };
 
 struct login_rules {
-    bool one_session; /* a second login of a device ends the first */
-    bool certificate; /* a claim is its own proof: the broker has verified the certificate it is made of */
+    bool one_session;   /* a second login of a device ends the first */
+    bool base64_secret; /* secrets are keys in base64: those made here are so too */
+    bool certificate;   /* a claim is its own proof: the broker has verified the certificate it is made of */
 
     /* Whether the login has this protocol's shape; then whose it claims to be. */
     bool (*claim)(const struct login *login, struct login_claim *out);
