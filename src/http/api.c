@@ -1,6 +1,7 @@
 #include "api.h"
 
 #include "base/digest.h"
+#include "protocol/protocol.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,11 +28,15 @@ void *api_rows(size_t n, size_t size)
     return rows;
 }
 
-void api_secret_make(char secret[SECRET_SIZE])
+void api_secret_make(const char *protocol, char secret[SECRET_SIZE])
 {
     unsigned char bytes[32];
+    const struct protocol *p = protocol_by_name(protocol);
     random_bytes(bytes, sizeof bytes);
-    base64url_format(bytes, sizeof bytes, secret);
+    if (p && p->login.base64_secret)
+        base64_format(bytes, sizeof bytes, secret);
+    else
+        base64url_format(bytes, sizeof bytes, secret);
     explicit_bzero(bytes, sizeof bytes);
 }
 

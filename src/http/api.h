@@ -19,7 +19,8 @@ void *api_rows(size_t n, size_t size);
 
 /* ---- secrets: 8 to 128 bytes of text without a colon, which divides name and secret in HTTP's Basic */
 #define API_SECRET_BYTES_MIN 8
-void api_secret_make(char secret[SECRET_SIZE]);
+/* 256 random bits in base64url, or in the alphabet that the devices of this protocol decode. */
+void api_secret_make(const char *protocol, char secret[SECRET_SIZE]);
 int api_secret_check(const char *field, const char *secret, struct err *e);
 /* Seals for the store: out is SEALED_SIZE bytes. */
 int api_secret_seal(const struct request *r, const char *purpose, const char *owner, const char *secret,

@@ -139,7 +139,7 @@ int api_device_create(struct request *r, struct db *db, struct err *e)
     d.product_id = p.id;
     str_copy(d.product, sizeof d.product, p.key);
     if (!*b.secret)
-        api_secret_make(b.secret);
+        api_secret_make(p.protocol, b.secret);
     rc = insert(r, db, &d, &b, e);
     if (rc == 0)
         rc = device_json(r, db, &d, &j, e);

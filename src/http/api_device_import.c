@@ -30,7 +30,7 @@ static int create(struct import *im, struct import_row *row, struct device *d, s
     str_copy(d->product, sizeof d->product, row->product);
     str_copy(d->name, sizeof d->name, row->name);
     if (made)
-        api_secret_make(row->secret);
+        api_secret_make(im->product.protocol, row->secret);
     int rc = api_device_seal(im->r, d, row->secret, e);
     if (rc == 0)
         rc = device_insert(im->db, d, e);

@@ -157,7 +157,7 @@ static int read_product(const struct request *r, bool making, struct product *p,
 static int settle_secret(const struct request *r, struct product *p, char secret[SECRET_SIZE], struct err *e)
 {
     if (!*secret && p->enrolment_open && !p->enrolment_secret_len)
-        api_secret_make(secret);
+        api_secret_make(p->protocol, secret);
     if (!*secret)
         return 0;
     return api_secret_seal(r, "enrolment", p->key, secret, p->enrolment_secret, &p->enrolment_secret_len, e);
