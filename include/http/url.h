@@ -22,10 +22,11 @@ struct url {
     struct url_query query;
 };
 
-/* target in origin form: "/path?name=value". ERR_URI_TOO_LONG beyond URL_TARGET_MAX; ERR_BAD_REQUEST for
- * another form, a broken escape, a control character (escaped too), a parameter given twice or too many of
- * them; ERR_NOT_FOUND for an escaped slash, since no path here has one inside a segment. In the query "+" is
- * a blank, as clients write it. */
+/* target in origin form, "/path?name=value", or behind "http://host" in absolute form, which servers must
+ * take (RFC 9112 3.2.2) and modems with a command for HTTP send; the host is not looked at. ERR_URI_TOO_LONG
+ * beyond URL_TARGET_MAX; ERR_BAD_REQUEST for another form, a broken escape, a control character (escaped
+ * too), a parameter given twice or too many of them; ERR_NOT_FOUND for an escaped slash, since no path here
+ * has one inside a segment. In the query "+" is a blank, as clients write it. */
 int url_parse(const char *target, struct url *out, struct err *e);
 
 /* NULL when absent. */

@@ -1,7 +1,10 @@
 #include "http/url.h"
 
+#include "base/str.h"
+
 #include <stdbool.h>
 #include <string.h>
+#include <strings.h>
 
 static int hex_value(char c)
 {
@@ -73,11 +76,27 @@ static int parse_query(char *text, struct url_query *q, struct err *e)
     return rc;
 }
 
+/* What follows scheme and host of the absolute form; the origin form as it is. */
+static const char *origin_form(const char *target)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < ARRAY_SIZE(schemes); i++) {
+        size_t n = strlen(schemes[i]), host = 0;
+        if (strncasecmp(target, schemes[i], n) == 0)
+            host = strcspn(target + n, "/?#");
+        if (host > 0)
+            return target + n + host;
+    }
+    return target;
+}
+
 int url_parse(const char *target, struct url *out, struct err *e)
 {
     size_t len = strlen(target);
     if (len > URL_TARGET_MAX)
         return err_set(e, ERR_URI_TOO_LONG, "the URL is longer than %d bytes", URL_TARGET_MAX);
+    target = origin_form(target);
+    len = strlen(target);
     if (target[0] != '/')
         return err_set(e, ERR_BAD_REQUEST, "the request must name a path that begins with a slash");
     for (size_t i = 0; i < len; i++)
