@@ -8,6 +8,9 @@ ALTER TABLE product ADD COLUMN job_document TEXT NOT NULL DEFAULT '';     -- aws
 
 -- A device that is known by its MAC address: 12 lower-case hex digits of its name, '' when the name is none.
 ALTER TABLE device ADD COLUMN mac TEXT NOT NULL DEFAULT '';
+UPDATE device SET mac = lower(replace(replace(replace(name, ':', ''), '-', ''), '.', ''))
+WHERE length(replace(replace(replace(name, ':', ''), '-', ''), '.', '')) = 12
+  AND replace(replace(replace(name, ':', ''), '-', ''), '.', '') NOT GLOB '*[^0-9A-Fa-f]*';
 CREATE INDEX device_mac ON device (mac, product_id) WHERE mac <> '';
 CREATE INDEX device_name ON device (name);                -- things of AWS, whose topics do not tell the product
 

@@ -1,6 +1,6 @@
 -- name: device_insert
-INSERT INTO device (product_id, name, secret, enabled, paused, registered_at_ms, last_seen_at_ms)
-VALUES (:product_id, :name, :secret, :enabled, :paused, :registered_at_ms, :last_seen_at_ms)
+INSERT INTO device (product_id, name, mac, secret, enabled, paused, registered_at_ms, last_seen_at_ms)
+VALUES (:product_id, :name, :mac, :secret, :enabled, :paused, :registered_at_ms, :last_seen_at_ms)
 
 -- name: device_update
 UPDATE device SET secret = :secret, enabled = :enabled, paused = :paused, revision = revision + 1
@@ -18,6 +18,12 @@ SELECT d.id, d.product_id, p.key, d.name, d.secret, d.enabled, d.paused, d.regis
        d.revision
 FROM product p JOIN device d ON d.product_id = p.id
 WHERE p.key = :product AND d.name = :name
+
+-- name: device_get_mac
+SELECT d.id, d.product_id, p.key, d.name, d.secret, d.enabled, d.paused, d.registered_at_ms, d.last_seen_at_ms,
+       d.revision
+FROM product p JOIN device d ON d.product_id = p.id
+WHERE p.key = :product AND d.mac = :mac AND d.mac <> '' ORDER BY d.id LIMIT 1
 
 -- name: device_get_id
 SELECT d.id, d.product_id, p.key, d.name, d.secret, d.enabled, d.paused, d.registered_at_ms, d.last_seen_at_ms,

@@ -31,6 +31,11 @@ size_t str_printable(const char *text);
 /* Replaces in place by '?' every byte that is no part of a printable character. */
 void str_clean(char *text);
 
+/* A MAC address as 12 lower-case hex digits, however it is written: either case, with ":", "-" and "."
+ * between the digits or without. False, and out is "", for anything else. */
+#define MAC_SIZE 13
+bool str_mac(const char *text, char out[MAC_SIZE]);
+
 /* Decimal digits only, at most max; false on anything else (signs, blanks, overflow, empty). */
 bool str_to_uint(const char *text, uint64_t max, uint64_t *value);
 

@@ -137,6 +137,25 @@ bool hex_parse(const char *text, void *bytes, size_t len)
     return true;
 }
 
+bool str_mac(const char *text, char out[MAC_SIZE])
+{
+    unsigned char bytes[MAC_SIZE / 2];
+    char digits[MAC_SIZE] = "";
+    size_t n = 0;
+    out[0] = '\0';
+    for (const char *p = text; *p; p++) {
+        if (strchr(":-.", *p))
+            continue;
+        if (n == MAC_SIZE - 1)
+            return false;
+        digits[n++] = *p;
+    }
+    if (!hex_parse(digits, bytes, sizeof bytes))
+        return false;
+    hex_format(bytes, sizeof bytes, out);
+    return true;
+}
+
 static const char standard[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char url_safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 

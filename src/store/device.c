@@ -23,10 +23,13 @@ static int read_device(struct stmt *s, struct device *out, struct err *e)
 int device_insert(struct db *w, struct device *d, struct err *e)
 {
     struct stmt *s = db_stmt(w, Q_DEVICE_INSERT);
+    char mac[MAC_SIZE];
     int rc;
 
+    str_mac(d->name, mac);
     bind_int(s, ":product_id", d->product_id);
     bind_text(s, ":name", d->name);
+    bind_text(s, ":mac", mac);
     bind_blob(s, ":secret", d->secret_len ? d->secret : NULL, d->secret_len);
     bind_int(s, ":enabled", d->enabled);
     bind_int(s, ":paused", d->paused);
@@ -91,6 +94,19 @@ int device_get(struct db *db, const char *product, const char *name, struct devi
     rc = stmt_step(s, e);
     if (rc == 0)
         return err_set(e, ERR_NOT_FOUND, "there is no device %s/%s", product, name);
+    return rc < 0 ? rc : read_device(s, out, e);
+}
+
+int device_get_mac(struct db *db, const char *product, const char *mac, struct device *out, struct err *e)
+{
+    STMT_AUTO struct stmt *s = db_stmt(db, Q_DEVICE_GET_MAC);
+    int rc;
+
+    bind_text(s, ":product", product);
+    bind_text(s, ":mac", mac);
+    rc = stmt_step(s, e);
+    if (rc == 0)
+        return err_set(e, ERR_NOT_FOUND, "%s has no device with the MAC address %s", product, mac);
     return rc < 0 ? rc : read_device(s, out, e);
 }
 

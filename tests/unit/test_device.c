@@ -101,6 +101,26 @@ static void test_comes_back_as_it_went_in(void **state)
     assert_string_equal(e.text, "there is no device thermo/aa:bb-01");
 }
 
+static void test_found_by_its_mac_address(void **state)
+{
+    struct fixture *f = *state;
+    int64_t a = product(f, "a"), b = product(f, "b");
+    struct device plain = add(f, a, "A0:B1:C2:D3:E4:F5"), back;
+    struct err e;
+
+    add(f, a, "a0b1c2d3e4f5");
+    add(f, a, "kitchen");
+    add(f, b, "a0-b1-c2-d3-e4-f6");
+    assert_int_equal(device_get_mac(f->db, "a", "a0b1c2d3e4f5", &back, &e), 0);
+    assert_int_equal(back.id, plain.id);
+    assert_string_equal(back.name, "A0:B1:C2:D3:E4:F5");
+    assert_string_equal(back.product, "a");
+    assert_int_equal(device_get_mac(f->db, "b", "a0b1c2d3e4f6", &back, &e), 0);
+    assert_int_equal(device_get_mac(f->db, "b", "a0b1c2d3e4f5", &back, &e), -ERR_NOT_FOUND);
+    assert_string_equal(e.text, "b has no device with the MAC address a0b1c2d3e4f5");
+    assert_int_equal(device_get_mac(f->db, "a", "", &back, &e), -ERR_NOT_FOUND);
+}
+
 static void test_name_is_taken_once_a_product(void **state)
 {
     struct fixture *f = *state;
@@ -387,6 +407,7 @@ int main(void)
 #define IN_STORE(f) cmocka_unit_test_setup_teardown(f, fixture_enter, fixture_leave)
     const struct CMUnitTest tests[] = {
         IN_STORE(test_comes_back_as_it_went_in),
+        IN_STORE(test_found_by_its_mac_address),
         IN_STORE(test_name_is_taken_once_a_product),
         IN_STORE(test_update_needs_the_stored_revision),
         IN_STORE(test_id_of_a_deleted_device_is_never_used_again),

@@ -215,6 +215,35 @@ static void numbers_up_to_their_maximum(void **state)
     }
 }
 
+static void mac_addresses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *want; /* NULL: none */
+    } rows[] = {
+        {"a0b1c2d3e4f5", "a0b1c2d3e4f5"},
+        {"A0:B1:C2:D3:E4:F5", "a0b1c2d3e4f5"},
+        {"a0-b1-C2-d3-e4-f5", "a0b1c2d3e4f5"},
+        {"A0B1.C2D3.E4F5", "a0b1c2d3e4f5"},
+        {"a0:b1-c2.d3e4f5", "a0b1c2d3e4f5"},
+        {"000000000000", "000000000000"},
+        {"a0b1c2d3e4f", NULL},
+        {"a0b1c2d3e4f56", NULL},
+        {"a0:b1:c2:d3:e4:f5:00", NULL},
+        {"a0:b1:c2:d3:e4:g5", NULL},
+        {"a0 b1 c2 d3 e4 f5", NULL},
+        {"a0_b1_c2_d3_e4_f5", NULL},
+        {"kitchen", NULL},
+        {"::::::::::::", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        char mac[MAC_SIZE] = "~";
+        assert_int_equal(str_mac(rows[i].text, mac), rows[i].want != NULL);
+        assert_string_equal(mac, rows[i].want ? rows[i].want : "");
+    }
+}
+
 static void hex_both_ways(void **state)
 {
     (void)state;
@@ -369,6 +398,7 @@ int main(void)
         cmocka_unit_test(texts_by_their_length_and_end),
         cmocka_unit_test(cleaning_keeps_what_is_printable),
         cmocka_unit_test(numbers_up_to_their_maximum),
+        cmocka_unit_test(mac_addresses),
         cmocka_unit_test(hex_both_ways),
         cmocka_unit_test(hex_that_is_none),
         cmocka_unit_test(base64_vectors),
