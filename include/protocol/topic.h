@@ -34,6 +34,9 @@ struct topic_rules {
  * pattern has one. */
 bool topic_fits(const char *const patterns[], const char *name, const char *product, const char *device);
 
+/* The topic that a pattern without wildcards is for a device; false when it does not fit. */
+bool topic_spell(const char *pattern, const char *product, const char *device, char out[TOPIC_SIZE]);
+
 /* Whether the filter brings one of the patterns' topics, which have no wildcards. */
 bool topic_brings(const char *filter, const char *const patterns[], const char *product, const char *device);
 

@@ -1,12 +1,13 @@
 #include "protocol/protocol.h"
 
+#include "protocol/aliyun.h"
 #include "protocol/native.h"
 #include "protocol/onenet.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static const struct protocol *const table[] = {&native_protocol, &onenet_protocol, NULL};
+static const struct protocol *const table[] = {&aliyun_protocol, &native_protocol, &onenet_protocol, NULL};
 
 const struct protocol *protocol_at(size_t i)
 {

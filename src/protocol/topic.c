@@ -90,8 +90,7 @@ bool topic_fits(const char *const patterns[], const char *name, const char *prod
     return false;
 }
 
-/* The topic of a pattern without wildcards; false when it does not fit. */
-static bool spell(const char *pattern, const char *product, const char *device, char out[TOPIC_SIZE])
+bool topic_spell(const char *pattern, const char *product, const char *device, char out[TOPIC_SIZE])
 {
     size_t len = 0;
     for (;;) {
@@ -112,7 +111,7 @@ bool topic_brings(const char *filter, const char *const patterns[], const char *
 {
     char topic[TOPIC_SIZE];
     for (; *patterns; patterns++)
-        if (spell(*patterns, product, device, topic) && topic_matches(filter, topic))
+        if (topic_spell(*patterns, product, device, topic) && topic_matches(filter, topic))
             return true;
     return false;
 }

@@ -321,12 +321,9 @@ static void test_table(void **state)
     assert_ptr_equal(protocol_by_topic("ota/p/d/request"), &native_protocol);
     assert_null(protocol_by_topic("ota/p/d/offer"));
     assert_null(protocol_by_topic("$otad/v1/presence"));
-    bool there = false;
-    size_t rows = 0;
-    for (; protocol_at(rows); rows++)
-        there = there || protocol_at(rows) == &native_protocol;
-    assert_true(there);
-    assert_null(protocol_at(rows));
+    const struct protocol *p;
+    for (size_t i = 0; (p = protocol_at(i)); i++)
+        assert_ptr_equal(protocol_by_name(p->name), p);
     assert_null(protocol_at(99));
 }
 
