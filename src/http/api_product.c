@@ -2,7 +2,7 @@
 
 #include "http/route.h"
 #include "image/image.h"
-#include "protocol/protocol.h"
+#include "protocol/aliyun.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -153,6 +153,24 @@ static int read_product(const struct request *r, bool making, struct product *p,
     return rc;
 }
 
+static bool is_fetched_by_url(const struct product *p)
+{
+    return strcmp(p->protocol, aliyun_protocol.name) == 0 && p->transfer == TRANSFER_HTTPS;
+}
+
+/* What its devices could not fetch is better refused here than by each of them. */
+static int check_transfer(const struct request *r, const struct product *p, struct err *e)
+{
+    const char *url = r->env->rollout->public_url;
+    if (!is_fetched_by_url(p) || aliyun_url_suits(url))
+        return 0;
+    return err_field(
+        e, ERR_CONFLICT, "transfer",
+        "Aliyun's Link SDK cannot fetch from a URL with a port, and setting public_url is %s: let "
+        "transfer be \"mqtt\" or \"auto\", or serve HTTPS on port 443",
+        url);
+}
+
 /* An open product has a secret: given, made, or kept from before. */
 static int settle_secret(const struct request *r, struct product *p, char secret[SECRET_SIZE], struct err *e)
 {
@@ -183,6 +201,8 @@ int api_product_create(struct request *r, struct db *db, struct err *e)
     int rc = read_product(r, true, &p, secret, e);
     if (rc == 0 && !*p.name)
         str_copy(p.name, sizeof p.name, p.key);
+    if (rc == 0)
+        rc = check_transfer(r, &p, e);
     if (rc == 0)
         rc = settle_secret(r, &p, secret, e);
     if (rc == 0)
@@ -228,10 +248,13 @@ int api_product_patch(struct request *r, struct db *db, struct err *e)
     struct product p;
     char secret[SECRET_SIZE] = "";
     int rc = product_get(db, r->arg[0], &p, e);
+    bool was = rc == 0 && is_fetched_by_url(&p); /* public_url may be another one now: that is no reason */
     if (rc == 0)
         rc = revision_check(r, p.revision, e);
     if (rc == 0)
         rc = read_product(r, false, &p, secret, e);
+    if (rc == 0 && !was)
+        rc = check_transfer(r, &p, e);
     if (rc == 0)
         rc = settle_secret(r, &p, secret, e);
     if (rc == 0)

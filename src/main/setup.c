@@ -149,15 +149,27 @@ static void warn_of_own_address(const char *public_url, const char *host)
                      public_url);
 }
 
+/* There are devices that cannot use a URL with a port: it is not there for nothing. */
+static void drop_default_port(char *url)
+{
+    const char *port = strncmp(url, "https://", 8) == 0 ? ":443" : ":80";
+    size_t n = strlen(url), len = strlen(port);
+    char *host = strstr(url, "://");
+    if (host && n > len && strcmp(url + n - len, port) == 0 && !strchr(host + 3, '/'))
+        url[n - len] = '\0';
+}
+
 void setup_public_url(struct otad *o)
 {
     char host[256], machine[256] = "localhost", *url = o->settings.public_url;
     bool covers = false;
     struct err e;
+    drop_default_port(url);
     if (!*url) {
         gethostname(machine, sizeof machine - 1);
         snprintf(url, sizeof o->settings.public_url, "https://%.200s:%lld", machine,
                  (long long)o->settings.https_port);
+        drop_default_port(url);
         log_warn("public_url is not set: offers will say %s; set it to the URL devices reach this machine by",
                  url);
         return;

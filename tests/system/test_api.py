@@ -38,6 +38,30 @@ def test_a_product_key_is_taken_once(otad, product):
     problem(otad.api("POST", "/products", {"key": product.key, "protocol": "native"}), 409, product.key)
 
 
+def test_urls_with_a_port_are_not_for_aliyuns_link_sdk(otad):
+    """Its resolver is asked for "host:port" and fails, on every device."""
+    fields = {"key": "sdk", "protocol": "aliyun"}
+    problem(otad.api("POST", "/products", {**fields, "transfer": "https"}), 409, "transfer", "public_url", "Link SDK")
+    assert otad.api("GET", "/products/sdk").status == 404
+    made = otad.ok("POST", "/products", fields)
+    assert (made["transfer"], made["sign_method"], made["digest_sign"]) == ("auto", "Md5", False)
+    problem(otad.api("PATCH", "/products/sdk", {"transfer": "https"}), 409, "public_url")
+    assert otad.ok("PATCH", "/products/sdk", {"transfer": "mqtt", "sign_method": "SHA256"})["transfer"] == "mqtt"
+    other = Product(otad, transfer="https")  # a native one, which may become Aliyun's no more
+    problem(otad.api("PATCH", f"/products/{other.key}", {"protocol": "aliyun"}), 409, "public_url")
+
+
+def test_urls_without_a_port_are_for_all(make_otad):
+    server = make_otad({"public_url": "https://localhost:443/"})
+    made = server.ok("POST", "/products", {"key": "sdk", "protocol": "aliyun", "transfer": "https"})
+    assert made["transfer"] == "https"
+    server.stop()
+    server.settings["public_url"] = "https://localhost:8443"
+    server.start()
+    assert server.ok("PATCH", "/products/sdk", {"enabled": False})["enabled"] is False
+    problem(server.api("POST", "/products", {"key": "b", "protocol": "aliyun", "transfer": "https"}), 409, "8443")
+
+
 def test_a_product_in_use_is_not_deleted(otad, product):
     product.register("d1")
     problem(otad.api("DELETE", f"/products/{product.key}"), 409)
