@@ -1,6 +1,6 @@
 -- name: campaign_insert
-INSERT INTO campaign (name, product_id, state, target, policy, created_at_ms)
-VALUES (:name, :product_id, :state, :target, :policy, :now_ms);
+INSERT INTO campaign (name, product_id, state, target, policy, ext_data, created_at_ms)
+VALUES (:name, :product_id, :state, :target, :policy, :ext_data, :now_ms);
 
 -- name: campaign_firmware_insert
 INSERT INTO campaign_firmware (campaign_id, ord, firmware_id, module)
@@ -42,6 +42,9 @@ WHERE k.campaign_id = :id ORDER BY k.ord;
 
 -- name: campaign_target
 SELECT target FROM campaign WHERE id = :id;
+
+-- name: campaign_ext_data
+SELECT ext_data FROM campaign WHERE id = :id;
 
 -- name: campaign_move
 UPDATE campaign

@@ -18,6 +18,7 @@
 #define CAMPAIGN_FIRMWARE_MAX 16
 #define CAMPAIGN_TARGET_SIZE  (64 * 1024)
 #define CAMPAIGN_POLICY_SIZE  1024
+#define CAMPAIGN_EXT_MAX      4096 /* bytes of ext_data */
 
 /* Every key of a policy, its default, range and meaning: one table (rollout/policy.c), from which the
  * reference in docs/ is made. Spans in milliseconds. */
@@ -39,6 +40,7 @@ struct campaign_spec { /* what POST /campaigns asks for */
     char product[PRODUCT_SIZE]; /* target.product; "" takes the firmware's */
     const char *devices_json;   /* target.devices: JSON array of names, NULL all; borrowed */
     const char *tags_json;      /* target.tags: JSON object, NULL none; borrowed */
+    const char *ext_data;       /* JSON object of texts for the devices, NULL none; borrowed */
     struct policy policy;
     bool draft;
 };
@@ -84,6 +86,8 @@ int campaign_firmware_ids(struct db *db, int64_t id, int64_t out[CAMPAIGN_FIRMWA
                           struct err *e);
 /* {"product":..,"devices":..,"tags":..} as JSON text; the caller frees. */
 int campaign_target(struct db *db, int64_t id, char **text, struct err *e);
+/* The JSON object of texts that the devices get beside the file, "" none; the caller frees. */
+int campaign_ext_data(struct db *db, int64_t id, char **text, struct err *e);
 /* state -1: all. Newest first, beginning before before_id (0: the newest). */
 int campaign_list(struct db *db, int state, int64_t before_id, struct campaign out[], size_t cap, size_t *n,
                   struct err *e);

@@ -42,18 +42,31 @@ static int target_json(struct db *db, const struct campaign *c, json_t **out, st
     return 0;
 }
 
+static int ext_data_json(struct db *db, int64_t id, json_t **out, struct err *e)
+{
+    char *text;
+    int rc = campaign_ext_data(db, id, &text, e);
+    if (rc)
+        return rc;
+    *out = *text ? json_loads(text, 0, NULL) : json_null();
+    free(text);
+    return *out ? 0 : err_set(e, ERR_INTERNAL, "ext_data of campaign %lld cannot be read", (long long)id);
+}
+
 int api_campaign_json(struct db *db, const struct campaign *c, json_t **out, struct err *e)
 {
     struct campaign_counts counts;
-    json_t *firmware = NULL, *target = NULL;
+    json_t *firmware = NULL, *target = NULL, *ext_data = NULL;
     int rc = campaign_counts(db, c->id, &counts, e);
     if (rc == 0)
         rc = firmware_json(db, c->id, &firmware, e);
-    if (rc)
-        return rc;
-    rc = target_json(db, c, &target, e);
+    if (rc == 0)
+        rc = target_json(db, c, &target, e);
+    if (rc == 0)
+        rc = ext_data_json(db, c->id, &ext_data, e);
     if (rc) {
         json_decref(firmware);
+        json_decref(target);
         return rc;
     }
     json_t *j = json_object();
@@ -63,6 +76,7 @@ int api_campaign_json(struct db *db, const struct campaign *c, json_t **out, str
     json_put(j, "firmware", firmware);
     json_put(j, "target", target);
     json_put(j, "policy", policy_json(&c->policy));
+    json_put(j, "ext_data", ext_data);
     json_put_text(j, "state", campaign_state_word(c->state));
     json_put_text(j, "state_reason", c->state_reason);
     json_put(j, "counts", counts_json(&counts));

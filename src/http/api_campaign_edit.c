@@ -2,22 +2,26 @@
 #include "api.h"
 
 #include "http/route.h"
+#include "protocol/aliyun.h"
 #include "store/firmware.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- POST: a body becomes a spec */
 
 struct campaign_body {
     struct campaign_spec spec;
     char *devices, *tags; /* owned text of the target's */
+    char *ext_data;       /* owned */
 };
 
 static void body_clear(struct campaign_body *b)
 {
     free(b->devices);
     free(b->tags);
+    free(b->ext_data);
 }
 
 static int read_firmware(const json_t *list, struct campaign_spec *spec, struct err *e)
@@ -77,6 +81,41 @@ static int read_target(const json_t *target, struct campaign_body *b, struct err
     return 0;
 }
 
+/* Link SDK finds the members of a push by where their names first stand in quotes: a key or a value that is
+ * such a name would be read in its place. */
+static int check_ext_data(const char *key, const char *value, struct err *e)
+{
+    if (!str_is_text(key, VERSION_SIZE) || strpbrk(key, "\"\\"))
+        return err_field(e, ERR_INVALID, "ext_data",
+                         "a key of ext_data must be 1 to %d bytes of text without quotes", VERSION_SIZE - 1);
+    if (!value)
+        return err_field(e, ERR_INVALID, "ext_data", "ext_data.%s must be a text", key);
+    const char *taken = aliyun_is_member(key) ? key : aliyun_is_member(value) ? value : NULL;
+    if (taken)
+        return err_field(e, ERR_INVALID, "ext_data",
+                         "\"%s\" in ext_data is a word of the push itself, which devices would take it for",
+                         taken);
+    return 0;
+}
+
+static int read_ext_data(const json_t *object, struct campaign_body *b, struct err *e)
+{
+    const char *key;
+    json_t *value;
+    int rc = 0;
+    json_object_foreach((json_t *)object, key, value)
+    {
+        if ((rc = check_ext_data(key, json_string_value(value), e)) < 0)
+            return rc;
+    }
+    if (json_object_size(object) == 0)
+        return 0;
+    b->spec.ext_data = b->ext_data = json_text(object);
+    if (strlen(b->ext_data) > CAMPAIGN_EXT_MAX)
+        return err_field(e, ERR_INVALID, "ext_data", "ext_data may be %d bytes long", CAMPAIGN_EXT_MAX);
+    return 0;
+}
+
 /* A campaign without a name is called after what it brings. */
 static int default_name(struct db *db, struct campaign_spec *spec, struct err *e)
 {
@@ -92,12 +131,13 @@ static int default_name(struct db *db, struct campaign_spec *spec, struct err *e
 
 static int read_body(const struct request *r, struct campaign_body *b, struct err *e)
 {
-    const json_t *firmware = NULL, *target = NULL, *policy = NULL;
+    const json_t *firmware = NULL, *target = NULL, *policy = NULL, *ext_data = NULL;
     const struct json_field fields[] = {
         {.key = "name", .kind = JSON_KIND_TEXT, .out = b->spec.name, .size = sizeof b->spec.name},
         {.key = "firmware", .kind = JSON_KIND_ARRAY, .out = &firmware, .required = true},
         {.key = "target", .kind = JSON_KIND_OBJECT, .out = &target},
         {.key = "policy", .kind = JSON_KIND_OBJECT, .out = &policy},
+        {.key = "ext_data", .kind = JSON_KIND_OBJECT, .out = &ext_data},
         {.key = "draft", .kind = JSON_KIND_BOOL, .out = &b->spec.draft},
     };
     int rc = api_read(r, fields, ARRAY_SIZE(fields), e);
@@ -105,6 +145,8 @@ static int read_body(const struct request *r, struct campaign_body *b, struct er
         rc = read_firmware(firmware, &b->spec, e);
     if (rc == 0 && target)
         rc = read_target(target, b, e);
+    if (rc == 0 && ext_data)
+        rc = read_ext_data(ext_data, b, e);
     return rc ? rc : policy_parse(policy, &b->spec.policy, e);
 }
 

@@ -119,6 +119,7 @@ static int insert_campaign(struct db *w, const struct campaign_spec *spec, int64
     bind_text(s, ":state", campaign_state_word(spec->draft ? CAMPAIGN_DRAFT : CAMPAIGN_PREPARING));
     bind_text(s, ":target", target);
     bind_text(s, ":policy", policy_text);
+    bind_text(s, ":ext_data", spec->ext_data ? spec->ext_data : "");
     bind_int(s, ":now_ms", now_ms);
     int rc = stmt_run(s, NULL, e);
     if (rc == 0)
@@ -206,9 +207,10 @@ int campaign_firmware_ids(struct db *db, int64_t id, int64_t out[CAMPAIGN_FIRMWA
     return rc < 0 ? rc : 0;
 }
 
-int campaign_target(struct db *db, int64_t id, char **text, struct err *e)
+/* The one text of the query's row, the caller's. */
+static int own_text(struct db *db, enum query query, int64_t id, char **text, struct err *e)
 {
-    struct stmt *s STMT_AUTO = db_stmt(db, Q_CAMPAIGN_TARGET);
+    struct stmt *s STMT_AUTO = db_stmt(db, query);
     bind_int(s, ":id", id);
     int rc = stmt_step(s, e);
     if (rc == 0)
@@ -219,6 +221,16 @@ int campaign_target(struct db *db, int64_t id, char **text, struct err *e)
     if (!*text)
         abort();
     return 0;
+}
+
+int campaign_target(struct db *db, int64_t id, char **text, struct err *e)
+{
+    return own_text(db, Q_CAMPAIGN_TARGET, id, text, e);
+}
+
+int campaign_ext_data(struct db *db, int64_t id, char **text, struct err *e)
+{
+    return own_text(db, Q_CAMPAIGN_EXT_DATA, id, text, e);
 }
 
 int campaign_counts(struct db *db, int64_t id, struct campaign_counts *out, struct err *e)

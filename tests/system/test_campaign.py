@@ -336,6 +336,22 @@ def test_campaigns_that_are_refused(otad, product, fields, word):
     assert len(otad.pages("/campaigns")) == before
 
 
+def test_ext_data(otad, product):
+    firmware = product.upload()["id"]
+    words = {"_package_udi": '{"z":"1/2"}', "b": "", "a": "\u00e9 : b"}
+    made = otad.ok("POST", "/campaigns", {"firmware": [firmware], "draft": True, "ext_data": words})
+    seen = otad.ok("GET", f"/campaigns/{made['id']}")["ext_data"]
+    assert seen == words and list(seen) == list(words)
+    assert otad.campaign(product.campaign(firmware, draft=True))["ext_data"] is None
+    assert otad.campaign(product.campaign(firmware, draft=True, ext_data={}))["ext_data"] is None
+    room = 4096 - len('{"k":""}')
+    product.campaign(firmware, draft=True, ext_data={"k": "x" * room})
+    for bad in ({"k": "x" * (room + 1)}, {"sign": "1"}, {"k": "streamFileId"}, {"k": 1}, {"k": None}, {"k": {}}, {"": "1"},
+                {'a"b': "1"}, {"a\\": "1"}, {"x" * 65: "1"}, ["k"], "k"):
+        body = {"firmware": [firmware], "draft": True, "ext_data": bad}
+        problem(otad.api("POST", "/campaigns", body), 422, "ext_data")
+
+
 def test_counts_with_many_devices(otad, product):
     """Thirty that act, five that are away, three that fail."""
     fleet = [product.device(f"good{i:02}") for i in range(30)]

@@ -193,6 +193,7 @@ static int in_campaign(struct db *w, void *arg, struct err *e)
     bind_text(s, ":state", "running");
     bind_text(s, ":target", "{}");
     bind_text(s, ":policy", "{}");
+    bind_text(s, ":ext_data", "");
     bind_int(s, ":now_ms", 1);
     rc = stmt_run(s, NULL, e);
     if (rc < 0)
