@@ -337,6 +337,8 @@ static int take(struct rollout *r, struct db *w, const struct party *p, const st
     default:
         break;
     }
+    if (ev->more_follows)
+        return rc;
     bool asks = ev->kind == EVENT_READY || ev->kind == EVENT_INFORM || ev->kind == EVENT_REQUEST;
     if (rc == 0)
         rc = dispatch_device(r, w, p, asks, now_ms, out, sends, e);
