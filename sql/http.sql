@@ -25,3 +25,7 @@ JOIN execution_module m ON m.execution_id = x.id AND m.active = 1
 JOIN firmware f ON f.id = m.firmware_id AND f.sha256 = :sha256
 WHERE p.key = :product
 ORDER BY x.id DESC LIMIT 1;
+
+-- A device's part of a campaign, by OneNET's name of it.
+-- name: fuse_task
+SELECT id, state FROM execution WHERE campaign_id = :campaign_id AND device_id = :device_id;

@@ -1,6 +1,6 @@
-/* auth.h: who is asking. Operators by Bearer token, devices by Basic with their secret, whoever may open the
- * Unix socket as admin. A wrong secret, an unknown device and an unknown product give one and the same
- * answer. */
+/* auth.h: who is asking. Operators by Bearer token, devices by Basic with their secret, those of OneNET by a
+ * token made with it, whoever may open the Unix socket as admin. A wrong secret, an unknown device and an
+ * unknown product give one and the same answer. */
 #ifndef OTAD_HTTP_AUTH_H
 #define OTAD_HTTP_AUTH_H
 

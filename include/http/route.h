@@ -13,6 +13,8 @@ enum route_flags {
     ROUTE_DEVICE = 16, /* for devices (Basic), and for operators of the route's role too */
     ROUTE_FILE = 32,   /* GET and HEAD of a file: proofs of http/file */
     ROUTE_SLOW = 64,   /* the handler runs on the upload thread, and may compute and wait: store_write */
+    ROUTE_FUSE = 128, /* OneNET's: {product}/{device} of the path is who asks, a token its proof; http/fuse */
+    ROUTE_TERSE = 256, /* a file for clients with room for the least of heads */
 };
 
 struct route {
@@ -48,5 +50,7 @@ handler_fn api_token_create, api_token_list, api_token_delete;
 handler_fn api_status, api_health, api_signing_key, api_ca;
 handler_fn api_self_offer, api_self_report; /* a device about itself */
 handler_fn api_file;                        /* /firmware/{name} */
+handler_fn api_fuse_version_put, api_fuse_version_get, api_fuse_check, api_fuse_task, api_fuse_status,
+    api_fuse_download;
 
 #endif

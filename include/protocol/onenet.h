@@ -13,6 +13,8 @@
 
 extern const struct protocol onenet_protocol;
 
+#define ONENET_TOKEN_SIZE 1025 /* a longer one is none */
+
 /* ---- tokens: version=..&res=..&et=..&method=..&sign=.., members in any order, percent-encoded where their
  * maker thought fit. sign is base64 of HMAC_method(key, "et\nmethod\nres\nversion"), key what the secret is
  * in base64, res products/{product} or products/{product}/devices/{device}, et seconds since 1970.
@@ -29,6 +31,9 @@ bool onenet_token_proves(const char *token, const char *product, const char *dev
 #define ONENET_SOTA "sota" /* of s_version and type=2: the application */
 
 #define ONENET_TID_MAX 9999999 /* clients take seven digits */
+
+/* What devices give as a version: text, or a number. False when it is neither, or str_is_text says no. */
+bool onenet_version(const json_t *value, char out[VERSION_SIZE]);
 
 /* A step of POST .../{tid}/status: fills kind, state, percent and reason of *ev, and leaves the rest. False:
  * no step that there is. */

@@ -6,6 +6,7 @@
 #include "http/request.h"
 #include "rollout/campaign.h"
 #include "store/device.h"
+#include "store/firmware.h"
 #include "store/product.h"
 
 /* Of the request's JSON body, which must be there; strict. */
@@ -35,6 +36,10 @@ int api_tag_check(const char *key, const char *value, const char *field, struct 
 
 /* A key that must be a product's; ERR_INVALID names the field "product". */
 int api_product(struct db *db, const char *key, struct product *out, struct err *e);
+
+/* The reply is the bytes of f; whoever calls has settled that the caller may have them. ERR_NOT_FOUND once it
+ * is withdrawn. */
+int api_file_send(struct request *r, const struct firmware *f, struct err *e);
 
 /* A campaign as the interface shows it, and as the reply of those that change one. */
 int api_campaign_json(struct db *db, const struct campaign *c, json_t **out, struct err *e);

@@ -2,6 +2,7 @@
 
 #include "base/digest.h"
 #include "http/route.h"
+#include "protocol/onenet.h"
 #include "store/device.h"
 #include "store/product.h"
 #include "store/token.h"
@@ -89,61 +90,117 @@ static int check_token(struct request *r, struct db *db, const char *text, struc
     return 0;
 }
 
-static bool secret_is(const struct seal *seal, const char *purpose, const char *owner,
-                      const unsigned char *sealed, size_t len, const char *given)
+/* What somebody shows to be a device, and how a secret bears it out. */
+struct proof {
+    const char *product, *device, *shown;
+    bool (*made_with)(const struct proof *p, const char *secret, int64_t now_s);
+};
+
+static bool is_secret(const struct proof *p, const char *secret, int64_t now_s)
+{
+    (void)now_s;
+    return same_secret(secret, strlen(secret), p->shown, strlen(p->shown));
+}
+
+static bool is_token(const struct proof *p, const char *secret, int64_t now_s)
+{
+    return onenet_token_proves(p->shown, p->product, p->device, secret, now_s);
+}
+
+static bool proven_by(const struct request *r, const char *purpose, const char *owner,
+                      const unsigned char *sealed, size_t len, const struct proof *p)
 {
     char text[SECRET_SIZE];
     struct err ignored;
-    if (len < SEAL_OVERHEAD || seal_open(seal, purpose, owner, sealed, len, text, sizeof text, &ignored) != 0)
+    if (len < SEAL_OVERHEAD ||
+        seal_open(r->env->seal, purpose, owner, sealed, len, text, sizeof text, &ignored) != 0)
         return false;
-    bool same = *text && same_secret(text, strlen(text), given, strlen(given));
+    bool proven = *text && p->made_with(p, text, r->now_ms / 1000);
     explicit_bzero(text, sizeof text);
-    return same;
+    return proven;
 }
 
 /* Its own secret, or where the product is open for enrolment the product's: the rule of the broker's plugin.
  */
-static bool device_proven(const struct seal *seal, const struct product *p, const struct device *d,
-                          const struct basic *b)
+static bool device_proven(const struct request *r, const struct product *product, const struct device *d,
+                          const struct proof *p)
 {
     char owner[PRODUCT_SIZE + DEVICE_SIZE]; /* the slash takes the place of one end */
-    snprintf(owner, sizeof owner, "%s/%s", b->product, b->device);
-    if (secret_is(seal, "device", owner, d->secret, d->secret_len, b->secret))
+    snprintf(owner, sizeof owner, "%s/%s", p->product, p->device);
+    if (proven_by(r, "device", owner, d->secret, d->secret_len, p))
         return true;
-    return p->enrolment_open &&
-           secret_is(seal, "enrolment", p->key, p->enrolment_secret, p->enrolment_secret_len, b->secret);
+    return product->enrolment_open && proven_by(r, "enrolment", product->key, product->enrolment_secret,
+                                                product->enrolment_secret_len, p);
 }
 
-static int check_device(struct request *r, struct db *db, const struct basic *b, struct err *e)
+static bool speaks_here(const struct request *r, const struct product *product)
+{
+    return !(r->route->flags & ROUTE_FUSE) || strcmp(product->protocol, onenet_protocol.name) == 0;
+}
+
+static int check_device(struct request *r, struct db *db, const struct proof *p, struct err *e)
 {
     struct product product;
     struct device device = {0};
-    int rc = product_get(db, b->product, &product, e);
+    int rc = product_get(db, p->product, &product, e);
     if (rc)
         return rc == -ERR_NOT_FOUND ? refuse(r, e) : rc;
-    rc = device_get(db, b->product, b->device, &device, e);
+    rc = device_get(db, p->product, p->device, &device, e);
     if (rc && rc != -ERR_NOT_FOUND)
         return rc;
     bool known = rc == 0;
-    if (!device_proven(r->env->seal, &product, &device, b))
+    if (!device_proven(r, &product, &device, p) || !speaks_here(r, &product))
         return refuse(r, e);
     if (!product.enabled || (known && !device.enabled))
         return err_set(e, ERR_FORBIDDEN, "this device is switched off");
     r->caller.role = ROLE_DEVICE;
     r->caller.device_id = known ? device.id : 0;
-    snprintf(r->caller.name, sizeof r->caller.name, "%s/%s", b->product, b->device);
+    snprintf(r->caller.name, sizeof r->caller.name, "%s/%s", p->product, p->device);
     return 0;
+}
+
+static int check_basic(struct request *r, struct db *db, const struct basic *b, struct err *e)
+{
+    const struct proof proof = {b->product, b->device, b->secret, is_secret};
+    return check_device(r, db, &proof, e);
+}
+
+/* The header is a token without a scheme, and libmicrohttpd leaves blanks behind it; who speaks stands in the
+ * path. Basic is taken too: it is the same secret. */
+static int check_onenet(struct request *r, struct db *db, const char *header, struct err *e)
+{
+    char token[ONENET_TOKEN_SIZE];
+    struct proof proof = {r->arg[0], r->arg[1], token, is_token};
+    struct basic basic;
+    size_t len = strlen(header);
+    if (!str_is_name(r->arg[0], PRODUCT_SIZE) || !str_is_name(r->arg[1], DEVICE_SIZE))
+        return refuse(r, e);
+    if (auth_basic(header, &basic)) {
+        bool own = strcmp(basic.product, r->arg[0]) == 0 && strcmp(basic.device, r->arg[1]) == 0;
+        int rc = own ? check_basic(r, db, &basic, e) : refuse(r, e);
+        explicit_bzero(&basic, sizeof basic);
+        return rc;
+    }
+    while (len > 0 && (header[len - 1] == ' ' || header[len - 1] == '\t'))
+        len--;
+    if (len >= sizeof token)
+        return refuse(r, e);
+    memcpy(token, header, len);
+    token[len] = '\0';
+    return check_device(r, db, &proof, e);
 }
 
 static int check_header(struct request *r, struct db *db, const char *header, struct err *e)
 {
     struct basic basic;
+    if (r->route->flags & ROUTE_FUSE)
+        return check_onenet(r, db, header, e);
     const char *token = auth_bearer(header);
     if (token)
         return check_token(r, db, token, e);
     if (!(r->route->flags & (ROUTE_DEVICE | ROUTE_FILE)) || !auth_basic(header, &basic))
         return refuse(r, e);
-    int rc = check_device(r, db, &basic, e);
+    int rc = check_basic(r, db, &basic, e);
     explicit_bzero(&basic, sizeof basic);
     return rc;
 }

@@ -3,8 +3,10 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/str.h"
+#include "fuse.h"
 #include "http/multipart.h"
 #include "http/range.h"
+#include "http/route.h"
 #include "model/board.h"
 #include "progress.h"
 
@@ -111,17 +113,35 @@ static struct MHD_Response *start(struct download *d, bool head)
     return response;
 }
 
-static void add_identity(struct MHD_Response *response, const struct reply *reply)
+static bool is_terse(const struct request *r)
 {
-    MHD_add_response_header(response, "ETag", reply->etag);
+    return (r->route->flags & ROUTE_TERSE) != 0;
+}
+
+/* OneNET's clients wait for its word that nothing is wrong; of all else they have no room. */
+static void add_identity(struct MHD_Response *response, const struct request *r)
+{
+    if (is_terse(r)) {
+        MHD_add_response_header(response, "Ota-Errno", "0");
+        return;
+    }
+    MHD_add_response_header(response, "ETag", r->reply.etag);
     MHD_add_response_header(response, "Accept-Ranges", "bytes");
 }
 
+static void add_type(struct MHD_Response *response, const struct request *r)
+{
+    if (!is_terse(r))
+        MHD_add_response_header(response, "Content-Type", "application/octet-stream");
+}
+
 /* With 200 and 304 only: small clients count every byte of a 206's head. */
-static void add_freshness(struct MHD_Response *response, const struct reply *reply)
+static void add_freshness(struct MHD_Response *response, const struct request *r)
 {
     char date[CLOCK_HTTP_SIZE];
-    clock_http_format(reply->modified_at_ms, date);
+    if (is_terse(r))
+        return;
+    clock_http_format(r->reply.modified_at_ms, date);
     MHD_add_response_header(response, "Last-Modified", date);
     MHD_add_response_header(response, "Cache-Control", "private, immutable, no-transform");
 }
@@ -157,10 +177,11 @@ static struct MHD_Response *failed(struct request *r, enum err_code code, unsign
     char range[40];
     err_set(&e, code, code == ERR_RANGE ? "the file has no such bytes" : "the file is another one now");
     *status = (unsigned)err_status(code);
-    struct MHD_Response *response = problem_response(&e);
+    struct MHD_Response *response = is_terse(r) ? fuse_problem(&e, true, status) : problem_response(&e);
     if (!response)
         return NULL;
-    MHD_add_response_header(response, "ETag", r->reply.etag);
+    if (!is_terse(r))
+        MHD_add_response_header(response, "ETag", r->reply.etag);
     if (code == ERR_RANGE) {
         snprintf(range, sizeof range, "bytes */%" PRIu64, r->reply.size);
         MHD_add_response_header(response, "Content-Range", range);
@@ -177,8 +198,8 @@ static struct MHD_Response *not_modified(struct request *r, unsigned *status)
         MHD_create_response_from_callback(r->reply.size, 1, on_nothing, NULL, NULL);
     if (!response)
         return NULL;
-    add_identity(response, &r->reply);
-    add_freshness(response, &r->reply);
+    add_identity(response, r);
+    add_freshness(response, r);
     return response;
 }
 
@@ -187,9 +208,9 @@ static struct MHD_Response *whole(struct request *r, struct download *d, bool he
     struct MHD_Response *response = start(d, head);
     if (!response)
         return NULL;
-    MHD_add_response_header(response, "Content-Type", "application/octet-stream");
-    add_identity(response, &r->reply);
-    add_freshness(response, &r->reply);
+    add_type(response, r);
+    add_identity(response, r);
+    add_freshness(response, r);
     return response;
 }
 
@@ -203,9 +224,9 @@ static struct MHD_Response *one_part(struct request *r, struct download *d, cons
         return NULL;
     snprintf(field, sizeof field, "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, part->first, part->end - 1,
              r->reply.size);
-    MHD_add_response_header(response, "Content-Type", "application/octet-stream");
+    add_type(response, r);
     MHD_add_response_header(response, "Content-Range", field);
-    add_identity(response, &r->reply);
+    add_identity(response, r);
     return response;
 }
 
@@ -228,7 +249,7 @@ static struct MHD_Response *many_parts(struct request *r, struct download *d, co
         return NULL;
     snprintf(type, sizeof type, "multipart/byteranges; boundary=%s", boundary);
     MHD_add_response_header(response, "Content-Type", type);
-    add_identity(response, &r->reply);
+    add_identity(response, r);
     return response;
 }
 

@@ -1,3 +1,5 @@
+#include "api.h"
+
 #include "base/digest.h"
 #include "base/str.h"
 #include "http/auth.h"
@@ -20,7 +22,7 @@ static int one_id(struct stmt *s, int64_t *id, struct err *e)
     return rc < 0 ? rc : 0;
 }
 
-static int send_file(struct request *r, const struct firmware *f, struct err *e)
+int api_file_send(struct request *r, const struct firmware *f, struct err *e)
 {
     struct reply *reply = &r->reply;
     if (!hex_parse(f->digests.sha256, reply->sha256, sizeof reply->sha256))
@@ -41,7 +43,7 @@ static int send_id(struct request *r, struct db *db, int64_t id, struct err *e)
 {
     struct firmware f;
     int rc = firmware_get(db, id, &f, e);
-    return rc ? rc : send_file(r, &f, e);
+    return rc ? rc : api_file_send(r, &f, e);
 }
 
 static bool is_sha256(const char *name)
@@ -113,7 +115,7 @@ static int file_by_sha256(struct request *r, struct db *db, const char *sha256, 
     int64_t id;
     if (url_is_signed(r, sha256) || auth_allows(r->caller.role, ROLE_VIEWER)) {
         int rc = firmware_get_sha256(db, sha256, &f, e);
-        return rc ? rc : send_file(r, &f, e);
+        return rc ? rc : api_file_send(r, &f, e);
     }
     int rc = r->caller.role == ROLE_DEVICE ? find_of_product(r, db, sha256, &id, e) : -ERR_NOT_FOUND;
     if (rc == -ERR_NOT_FOUND)
@@ -140,7 +142,7 @@ static int file_by_name(struct request *r, struct db *db, const char *name, stru
     rc = firmware_get_public(db, name, &f, e);
     if (rc == -ERR_NOT_FOUND)
         return err_set(e, ERR_NOT_FOUND, "there is no such file");
-    return rc ? rc : send_file(r, &f, e);
+    return rc ? rc : api_file_send(r, &f, e);
 }
 
 int api_file(struct request *r, struct db *db, struct err *e)
@@ -159,7 +161,7 @@ int api_firmware_file(struct request *r, struct db *db, struct err *e)
     if (rc == 0)
         rc = firmware_get(db, id, &f, e);
     if (rc == 0)
-        rc = send_file(r, &f, e);
+        rc = api_file_send(r, &f, e);
     if (rc == 0)
         str_copy(r->reply.attachment, sizeof r->reply.attachment, f.filename);
     return rc;

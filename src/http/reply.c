@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "fuse.h"
 #include "http/route.h"
 
 #include <errno.h>
@@ -30,9 +31,12 @@ static void add_unless_empty(struct MHD_Response *response, const char *name, co
         MHD_add_response_header(response, name, value);
 }
 
-static struct MHD_Response *error_response(struct exchange *x)
+/* *status comes as the error's own. */
+static struct MHD_Response *error_response(struct exchange *x, unsigned *status)
 {
     const struct route *route = x->request.route;
+    if (route && (route->flags & ROUTE_FUSE))
+        return fuse_problem(&x->err, (route->flags & ROUTE_TERSE) != 0, status);
     struct MHD_Response *response = problem_response(&x->err);
     if (!response)
         return NULL;
@@ -89,7 +93,7 @@ enum MHD_Result reply_queue(struct exchange *x)
     if (x->rc) {
         status = (unsigned)err_status(x->err.code);
         log_failure(x, status);
-        response = error_response(x);
+        response = error_response(x, &status);
     } else if (reply->fd >= 0) {
         response = download_response(&x->request, x->head, &status, &length);
     } else {

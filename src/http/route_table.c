@@ -5,7 +5,9 @@
 #define JSON_BYTES   (64 * 1024)
 #define CSR_BYTES    (16 * 1024)
 #define IMPORT_BYTES (16 * 1024 * 1024)
+#define FUSE_BYTES   (4 * 1024)
 #define CREATES      (ROUTE_WRITES | ROUTE_CREATES)
+#define FUSE         (ROUTE_DEVICE | ROUTE_FUSE)
 
 static const char *const by_page[] = {"limit", "after", NULL};
 static const char *const by_state[] = {"limit", "after", "state", NULL};
@@ -70,6 +72,15 @@ const struct route route_table[] = {
     {"GET", "/api/v1/device/offer", ROLE_DEVICE, 0, ROUTE_DEVICE, api_self_offer, NULL},
     {"POST", "/api/v1/device/report", ROLE_DEVICE, JSON_BYTES, ROUTE_WRITES | ROUTE_DEVICE, api_self_report,
      NULL},
+    {"POST", "/fuse-ota/{product}/{device}/version", ROLE_DEVICE, FUSE_BYTES, FUSE | ROUTE_RAW,
+     api_fuse_version_put, NULL},
+    {"GET", "/fuse-ota/{product}/{device}/version", ROLE_DEVICE, 0, FUSE, api_fuse_version_get, NULL},
+    {"GET", "/fuse-ota/{product}/{device}/check", ROLE_DEVICE, 0, FUSE, api_fuse_check, NULL},
+    {"GET", "/fuse-ota/{product}/{device}/{tid}/check", ROLE_DEVICE, 0, FUSE, api_fuse_task, NULL},
+    {"GET", "/fuse-ota/{product}/{device}/{tid}/download", ROLE_DEVICE, 0, FUSE | ROUTE_TERSE,
+     api_fuse_download, NULL},
+    {"POST", "/fuse-ota/{product}/{device}/{tid}/status", ROLE_DEVICE, FUSE_BYTES,
+     FUSE | ROUTE_RAW | ROUTE_WRITES, api_fuse_status, NULL},
     {"GET", "/firmware/{name}", ROLE_NONE, 0, ROUTE_FILE, api_file, NULL},
 };
 const size_t route_count = ARRAY_SIZE(route_table);

@@ -18,7 +18,7 @@ static void real_text(double value, char out[VERSION_SIZE])
     }
 }
 
-static bool version_text(const json_t *value, char out[VERSION_SIZE])
+bool onenet_version(const json_t *value, char out[VERSION_SIZE])
 {
     if (json_is_real(value))
         real_text(json_real_value(value), out);
@@ -48,7 +48,7 @@ static int read_info(const json_t *body, struct device_event *ev, struct err *e)
     str_copy(ev->module, sizeof ev->module, "default");
     if (!version)
         return 0;
-    if (!version_text(version, ev->version))
+    if (!onenet_version(version, ev->version))
         return err_field(e, ERR_INVALID, "version", "version must be 1 to %d bytes of text",
                          VERSION_SIZE - 1);
     if (module &&
