@@ -6,6 +6,7 @@ import hmac
 import json
 import re
 import socket
+import subprocess
 import time
 import urllib.parse
 
@@ -13,7 +14,7 @@ import pytest
 
 from files import pattern
 from fleet import Product
-from harness import WAIT_S, basic, wait_until
+from harness import ROOT, WAIT_S, basic, wait_until
 
 FAR = 4_102_444_800  # 2100
 
@@ -431,3 +432,25 @@ def test_one_segment(task):
             found = sock.recv(65536)
             head, body = found.split(b"\r\n\r\n", 1)
             assert b"Content-Length: %d\r\n" % len(body) in head + b"\r\n" and body
+
+
+# ---- the page
+
+def test_the_walk_of_the_page(make_otad, tmp_path):
+    """From nothing to an update, as docs/devices/onenet.md has it; only waiting for the campaign is added."""
+    server = make_otad()
+    page = (ROOT / "docs/devices/onenet.md").read_text()
+    part = page.split("<!-- walk:begin -->")[1].split("<!-- walk:end -->")[0]
+    script = "".join(re.findall(r"^```sh\n(.*?)^```", part, re.MULTILINE | re.DOTALL))
+    script = script.replace("8443", str(server.https_port)).replace("8080", str(server.http_port))
+    wait = "until otad /campaigns/1 | grep -q '\"running\"'; do sleep 0.05; done\n"
+    script = script.replace("RES=products", wait + "RES=products", 1)
+    (tmp_path / "app.bin").write_bytes(pattern(70001))
+    (tmp_path / "data").symlink_to(server.data)
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, text=True,
+                          timeout=WAIT_S)
+    assert done.returncode == 0, done.stderr
+    assert '"data":{"target":"V1.3","tid":1,"size":70001,' in done.stdout
+    assert done.stdout.count('{"code":0,"msg":"succ"') == 6
+    assert '"state":"succeeded"' in done.stdout
+    assert (tmp_path / "new.bin").read_bytes() == pattern(70001)
