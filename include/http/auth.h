@@ -18,7 +18,7 @@ struct basic { /* product/device:secret */
 const char *auth_bearer(const char *header);
 
 /* "Basic base64(product/device:secret)". Names of devices may hold colons, secrets do not: the last colon
- * divides. False for anything else. Pure. */
+ * divides. The slash may be escaped as in a URL. False for anything else. Pure. */
 bool auth_basic(const char *header, struct basic *out);
 
 /* viewer < uploader, operator < admin: an uploader may not operate, an operator may not upload. A route for

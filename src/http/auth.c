@@ -26,6 +26,15 @@ const char *auth_bearer(const char *header)
     return token && *token && !strpbrk(token, " \t,") ? token : NULL;
 }
 
+/* The slash of a name and its length. Clients that take their credentials from the URL, where it has to be
+ * escaped, send it so; no name holds a "%". */
+static char *find_slash(char *name, size_t *len)
+{
+    char *slash = strchr(name, '/');
+    *len = slash ? 1 : 3;
+    return slash ? slash : strcasestr(name, "%2f");
+}
+
 /* text is NAME:SECRET with NAME PRODUCT/DEVICE. */
 static bool split(char *text, struct basic *out)
 {
@@ -33,19 +42,21 @@ static bool split(char *text, struct basic *out)
     if (!colon || !colon[1])
         return false;
     *colon = '\0';
-    char *slash = strchr(text, '/');
+    size_t len;
+    char *slash = find_slash(text, &len);
     if (!slash)
         return false;
     *slash = '\0';
-    return str_is_name(text, PRODUCT_SIZE) && str_is_name(slash + 1, DEVICE_SIZE) &&
+    const char *device = slash + len;
+    return str_is_name(text, PRODUCT_SIZE) && str_is_name(device, DEVICE_SIZE) &&
            str_copy(out->product, sizeof out->product, text) &&
-           str_copy(out->device, sizeof out->device, slash + 1) &&
+           str_copy(out->device, sizeof out->device, device) &&
            str_copy(out->secret, sizeof out->secret, colon + 1);
 }
 
 bool auth_basic(const char *header, struct basic *out)
 {
-    char text[PRODUCT_SIZE + DEVICE_SIZE + SECRET_SIZE];
+    char text[PRODUCT_SIZE + DEVICE_SIZE + SECRET_SIZE + 2]; /* an escaped slash has two more */
     const char *encoded = credentials(header, "Basic");
     int len = encoded ? base64_parse(encoded, text, sizeof text - 1) : -1;
     if (len <= 0 || memchr(text, '\0', (size_t)len))

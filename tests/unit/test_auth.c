@@ -60,6 +60,8 @@ static void takes_a_device_out_of_its_header(void **state)
         {"p/a:b:s", "p", "a:b", "s"},
         {"p/aa:bb:cc:dd:ee:ff:secret", "p", "aa:bb:cc:dd:ee:ff", "secret"},
         {"p/d:s/t u", "p", "d", "s/t u"},
+        {"p%2Fd:s", "p", "d", "s"},
+        {"p%2fd:%2fs", "p", "d", "%2fs"},
         {"p/d@h:\xc3\xa4", "p", "d@h", "\xc3\xa4"},
     };
     (void)state;
@@ -74,8 +76,10 @@ static void takes_a_device_out_of_its_header(void **state)
 
 static void refuses_what_names_no_device(void **state)
 {
-    static const char *const texts[] = {"",  "p/d",     "p/d:",   "p:s",    "/d:s",   "p/:s",
-                                        ":", "p/d/e:s", "../d:s", "p/..:s", "p /d:s", "p/d e:s"};
+    static const char *const texts[] = {"",       "p/d",     "p/d:",      "p:s",         "/d:s",
+                                        "p/:s",   ":",       "p/d/e:s",   "../d:s",      "p/..:s",
+                                        "p /d:s", "p/d e:s", "p%2Fd/e:s", "p%2Fd%2Fe:s", "p%2F:s",
+                                        "%2Fd:s", "p%2d:s",  "p%252Fd:s"};
     static const char *const headers[] = {
         "Basic",           "Basic ",          "Basic %",       "Basic cC9kOnM",
         "Basic cC9kOnM=x", "Bearer cC9kOnM=", "Basic cC9kADpz" /* p/d\0:s */};
