@@ -35,14 +35,14 @@ static void add_unless_empty(struct MHD_Response *response, const char *name, co
 static struct MHD_Response *error_response(struct exchange *x, unsigned *status)
 {
     const struct route *route = x->request.route;
-    if (route && (route->flags & ROUTE_FUSE))
-        return fuse_problem(&x->err, (route->flags & ROUTE_TERSE) != 0, status);
-    struct MHD_Response *response = problem_response(&x->err);
+    bool fuse = route && (route->flags & ROUTE_FUSE);
+    struct MHD_Response *response =
+        fuse ? fuse_problem(&x->err, (route->flags & ROUTE_TERSE) != 0, status) : problem_response(&x->err);
     if (!response)
         return NULL;
     if (x->err.code == ERR_METHOD)
         add_unless_empty(response, "Allow", x->allow);
-    if (x->err.code == ERR_UNAUTHORIZED)
+    if (x->err.code == ERR_UNAUTHORIZED && !fuse)
         MHD_add_response_header(response, "WWW-Authenticate",
                                 route && (route->flags & (ROUTE_DEVICE | ROUTE_FILE))
                                     ? "Basic realm=\"otad\", charset=\"UTF-8\""
