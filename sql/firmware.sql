@@ -19,12 +19,19 @@ FROM firmware f JOIN product p ON p.id = f.product_id
 WHERE f.product_id = :product_id AND f.module = :module AND f.version = :version AND f.delta_from = :delta_from
   AND f.withdrawn_at_ms = 0
 
+-- As whose file it is that the bytes are: a further file of a firmware is shown with its own name and digests.
 -- name: firmware_get_sha256
 SELECT f.id, f.product_id, p.key, f.module, f.version, f.delta_from, f.filename, f.size, f.sha256, f.sha1, f.md5,
        f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms,
        f.withdrawn_at_ms
 FROM firmware f JOIN product p ON p.id = f.product_id
-WHERE f.sha256 = :sha256 AND f.withdrawn_at_ms = 0 ORDER BY f.id DESC LIMIT 1
+WHERE f.sha256 = :sha256 AND f.withdrawn_at_ms = 0
+UNION ALL
+SELECT f.id, f.product_id, p.key, f.module, f.version, f.delta_from, r.filename, r.size, r.sha256, r.sha1, r.md5,
+       r.signature, '', '', '', '', r.created_at_ms, f.withdrawn_at_ms
+FROM firmware_part r JOIN firmware f ON f.id = r.firmware_id JOIN product p ON p.id = f.product_id
+WHERE r.sha256 = :sha256 AND f.withdrawn_at_ms = 0
+ORDER BY 1 DESC LIMIT 1
 
 -- A delta is of use only to the one version it starts from: its name alone never asks for it.
 -- name: firmware_get_public
@@ -61,4 +68,20 @@ WHERE id = :id AND NOT EXISTS (SELECT 1 FROM campaign_firmware k WHERE k.firmwar
 UPDATE firmware SET withdrawn_at_ms = :now_ms WHERE id = :id AND withdrawn_at_ms = 0
 
 -- name: firmware_known
-SELECT 1 FROM firmware WHERE sha256 = :sha256 AND withdrawn_at_ms = 0 LIMIT 1
+SELECT 1 FROM firmware WHERE sha256 = :sha256 AND withdrawn_at_ms = 0
+UNION ALL
+SELECT 1 FROM firmware_part r JOIN firmware f ON f.id = r.firmware_id
+WHERE r.sha256 = :sha256 AND f.withdrawn_at_ms = 0
+LIMIT 1
+
+-- A campaign that names it, over or not.
+-- name: firmware_named
+SELECT campaign_id FROM campaign_firmware WHERE firmware_id = :id LIMIT 1
+
+-- name: firmware_parts
+SELECT ord, filename, size, sha256, sha1, md5, signature, created_at_ms
+FROM firmware_part WHERE firmware_id = :id ORDER BY ord
+
+-- name: firmware_part_insert
+INSERT INTO firmware_part (firmware_id, ord, filename, size, sha256, sha1, md5, signature, created_at_ms)
+VALUES (:firmware_id, :ord, :filename, :size, :sha256, :sha1, :md5, :signature, :created_at_ms)

@@ -12,6 +12,7 @@
 #include "base/sign.h"
 #include "http/request.h"
 #include "image/image.h"
+#include "store/firmware.h"
 
 struct upload_result {
     uint64_t size;
@@ -23,14 +24,17 @@ struct upload_result {
 struct upload;
 const struct upload_result *upload_result(const struct upload *up);
 
+/* The firmware that the query's part_of names. ERR_INVALID when there is none. */
+int upload_part_of(const struct request *r, struct db *db, struct firmware *out, struct err *e);
+
 /* ---- for the server alone */
 
 struct uploads; /* those between store and settle, of the whole process */
 int uploads_open(const struct http_env *env, struct uploads **out, struct err *e);
 void uploads_close(struct uploads *set); /* NULL is fine */
 
-/* Before the first byte of the body: the query's product must be there and take `length` bytes (0: not
- * known). ERR_TOO_LARGE for more than the settings allow. */
+/* Before the first byte of the body: the query's product, or that of its part_of, must be there and take
+ * `length` bytes (0: not known). ERR_TOO_LARGE for more than the settings allow. */
 int upload_begin(struct uploads *set, const struct request *r, struct db *db, uint64_t length,
                  struct upload **out, struct err *e);
 int upload_write(struct upload *up, const void *bytes, size_t len, struct err *e);

@@ -32,7 +32,8 @@ struct firmware {
  * is true and f is the stored row, with another ERR_CONFLICT names both. */
 int firmware_insert(struct db *w, struct firmware *f, bool *existed, struct err *e);
 int firmware_get(struct db *db, int64_t id, struct firmware *out, struct err *e);
-/* Any row with these bytes. */
+/* Any row with these bytes, or one that has them as a further file (store/firmware_part): then as if that
+ * were its file. */
 int firmware_get_sha256(struct db *db, const char *sha256, struct firmware *out, struct err *e);
 /* The newest row with this file name of a product that is public and enabled. */
 int firmware_get_public(struct db *db, const char *filename, struct firmware *out, struct err *e);
@@ -45,6 +46,7 @@ int firmware_list(struct db *db, const char *product, int64_t after_id, struct f
 int firmware_delete(struct db *w, int64_t id, int64_t now_ms, bool *last, struct err *e);
 /* A campaign that names it and is not over: 1 and its id, 0 none. */
 int firmware_live_campaign(struct db *db, int64_t id, int64_t *campaign_id, struct err *e);
+/* Whether some firmware has these bytes as one of its files. */
 int firmware_known(struct db *db, const char *sha256, bool *known, struct err *e);
 
 #endif

@@ -41,6 +41,14 @@ int api_product(struct db *db, const char *key, struct product *out, struct err 
  * is withdrawn. */
 int api_file_send(struct request *r, const struct firmware *f, struct err *e);
 
+/* Firmware as the interface shows it; api_firmware_files adds the list of its files. */
+json_t *api_firmware_json(const struct firmware *f);
+int api_firmware_files(struct db *db, const struct firmware *f, json_t *out, struct err *e);
+/* PUT /firmware with part_of. */
+int api_firmware_part_put(struct request *r, struct db *db, struct err *e);
+/* A text of ours that stands in what devices of the product read; ERR_INVALID where they would misread it. */
+int api_push_word(const struct product *p, const char *field, const char *text, struct err *e);
+
 /* A campaign as the interface shows it, and as the reply of those that change one. */
 int api_campaign_json(struct db *db, const struct campaign *c, json_t **out, struct err *e);
 int api_campaign_reply(struct request *r, struct db *db, int64_t id, struct err *e);

@@ -3,7 +3,8 @@
 #include "base/log.h"
 #include "http/route.h"
 #include "http/upload.h"
-#include "store/firmware.h"
+#include "protocol/aliyun.h"
+#include "store/firmware_part.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@ static json_t *image_json(const struct firmware *f)
     return j;
 }
 
-static json_t *firmware_json(const struct firmware *f)
+json_t *api_firmware_json(const struct firmware *f)
 {
     char url[16 + SHA256_TEXT_SIZE];
     json_t *j = json_object();
@@ -124,6 +125,31 @@ static int check_allowed(const struct product *p, const struct firmware *f, stru
     return 0;
 }
 
+/* Aliyun's SDKs look for the members of a push by their names in quotes, and a text of it ends at its first
+ * quote. */
+int api_push_word(const struct product *p, const char *field, const char *text, struct err *e)
+{
+    if (strcmp(p->protocol, aliyun_protocol.name) != 0)
+        return 0;
+    if (strpbrk(text, "\"\\"))
+        return err_field(e, ERR_INVALID, field,
+                         "%s may hold no quotes: devices of this product end a text at one", field);
+    if (aliyun_is_member(text))
+        return err_field(e, ERR_INVALID, field,
+                         "%s may not be \"%s\": devices of this product take that for a word "
+                         "of the push itself",
+                         field, text);
+    return 0;
+}
+
+static int check_words(const struct product *p, const struct firmware *f, struct err *e)
+{
+    int rc = api_push_word(p, "version", f->version, e);
+    if (rc == 0)
+        rc = api_push_word(p, "module", f->module, e);
+    return rc ? rc : api_push_word(p, "filename", f->filename, e);
+}
+
 /* product-module-version.bin, with _ for what a file name should not hold. */
 static void make_filename(struct firmware *f)
 {
@@ -135,7 +161,7 @@ static void make_filename(struct firmware *f)
             *p = '_';
 }
 
-int api_firmware_put(struct request *r, struct db *db, struct err *e)
+static int put(struct request *r, struct db *db, struct err *e)
 {
     const struct upload_result *up = upload_result(r->upload);
     const char *key = request_query(r, "product");
@@ -153,6 +179,8 @@ int api_firmware_put(struct request *r, struct db *db, struct err *e)
     rc = settle_version(&p, up->image.placeholder, &f, e);
     if (rc == 0)
         rc = check_allowed(&p, &f, e);
+    if (rc == 0)
+        rc = check_words(&p, &f, e);
     if (rc)
         return rc;
     if (!*f.filename)
@@ -161,10 +189,15 @@ int api_firmware_put(struct request *r, struct db *db, struct err *e)
     if (rc)
         return rc;
     if (existed)
-        reply_json(r, firmware_json(&f));
+        reply_json(r, api_firmware_json(&f));
     else
-        reply_created(r, firmware_json(&f), "/api/v1/firmware/%lld", (long long)f.id);
+        reply_created(r, api_firmware_json(&f), "/api/v1/firmware/%lld", (long long)f.id);
     return 0;
+}
+
+int api_firmware_put(struct request *r, struct db *db, struct err *e)
+{
+    return request_query(r, "part_of") ? api_firmware_part_put(r, db, e) : put(r, db, e);
 }
 
 /* ---- looking */
@@ -182,7 +215,7 @@ int api_firmware_list(struct request *r, struct db *db, struct err *e)
     if (rc == 0) {
         json_t *items = json_array();
         for (size_t i = 0; i < n && i < cap; i++)
-            json_array_append_new(items, firmware_json(&rows[i]));
+            json_array_append_new(items, api_firmware_json(&rows[i]));
         page_reply(r, items, n > cap ? rows[cap - 1].id : 0);
     }
     free(rows);
@@ -196,8 +229,14 @@ int api_firmware_get(struct request *r, struct db *db, struct err *e)
     int rc = request_id(r, 0, &id, e);
     if (rc == 0)
         rc = firmware_get(db, id, &f, e);
+    if (rc)
+        return rc;
+    json_t *j = api_firmware_json(&f);
+    rc = api_firmware_files(db, &f, j, e);
     if (rc == 0)
-        reply_json(r, firmware_json(&f));
+        reply_json(r, j);
+    else
+        json_decref(j);
     return rc;
 }
 
@@ -271,7 +310,9 @@ static int cancel_campaigns(const struct request *r, struct db *db, int64_t id, 
 int api_firmware_delete(struct request *r, struct db *db, struct err *e)
 {
     struct firmware f;
+    struct firmware_part parts[FIRMWARE_FILES_MAX];
     int64_t id, force = 0;
+    size_t n = 0;
     bool last = false;
     int rc = request_query_int(r, "force", 0, 1, 0, &force, e);
     if (rc == 0)
@@ -281,11 +322,15 @@ int api_firmware_delete(struct request *r, struct db *db, struct err *e)
     if (rc == 0 && force)
         rc = cancel_campaigns(r, db, id, e);
     if (rc == 0)
+        rc = firmware_parts(db, id, parts, &n, e);
+    if (rc == 0)
         rc = firmware_delete(db, id, r->now_ms, &last, e);
     if (rc)
         return rc;
     if (last)
         waste_later(r, f.digests.sha256);
+    for (size_t i = 0; i < n; i++)
+        waste_later(r, parts[i].digests.sha256);
     api_wake(r);
     reply_nothing(r);
     return 0;

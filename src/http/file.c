@@ -109,21 +109,27 @@ static int find_public(struct db *db, const char *sha256, int64_t *id, struct er
 }
 
 /* Whoever proves nothing learns nothing: one answer, whether the file is there or not. */
-static int file_by_sha256(struct request *r, struct db *db, const char *sha256, struct err *e)
+static int may_have(struct request *r, struct db *db, const char *sha256, struct err *e)
 {
-    struct firmware f;
     int64_t id;
-    if (url_is_signed(r, sha256) || auth_allows(r->caller.role, ROLE_VIEWER)) {
-        int rc = firmware_get_sha256(db, sha256, &f, e);
-        return rc ? rc : api_file_send(r, &f, e);
-    }
+    if (url_is_signed(r, sha256) || auth_allows(r->caller.role, ROLE_VIEWER))
+        return 0;
     int rc = r->caller.role == ROLE_DEVICE ? find_of_product(r, db, sha256, &id, e) : -ERR_NOT_FOUND;
     if (rc == -ERR_NOT_FOUND)
         rc = find_public(db, sha256, &id, e);
     if (rc == -ERR_NOT_FOUND)
         return err_set(e, ERR_UNAUTHORIZED,
                        "this file needs the URL of an offer, or a device's name and secret");
-    return rc ? rc : send_id(r, db, id, e);
+    return rc;
+}
+
+static int file_by_sha256(struct request *r, struct db *db, const char *sha256, struct err *e)
+{
+    struct firmware f;
+    int rc = may_have(r, db, sha256, e);
+    if (rc == 0)
+        rc = firmware_get_sha256(db, sha256, &f, e);
+    return rc ? rc : api_file_send(r, &f, e);
 }
 
 static int file_by_name(struct request *r, struct db *db, const char *name, struct err *e)

@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
-#include "store/firmware.h"
+#include "protocol/aliyun.h"
 #include "store/product.h"
 
 #include <inttypes.h>
@@ -16,12 +16,17 @@ struct uploads {
     struct upload *unsettled;
 };
 
+struct limits {
+    uint64_t image_max_bytes; /* the product's; 0 no limit */
+    bool in_blocks;           /* its devices can have no more than ALIYUN_BLOCKS_FILE_MAX */
+};
+
 struct upload {
     struct uploads *set;
     struct blob_upload *blob; /* until store */
     struct upload_result result;
-    uint64_t image_max_bytes; /* the product's; 0 no limit */
-    struct upload *next;      /* unsettled */
+    struct limits limits;
+    struct upload *next; /* unsettled */
 };
 
 const struct upload_result *upload_result(const struct upload *up)
@@ -47,36 +52,70 @@ void uploads_close(struct uploads *set)
     free(set);
 }
 
-static int check_size(const struct http_env *env, uint64_t image_max_bytes, uint64_t size, struct err *e)
+static int check_size(const struct http_env *env, const struct limits *limits, uint64_t size, struct err *e)
 {
     if (size > (uint64_t)env->settings->max_upload_bytes)
         return err_set(e, ERR_TOO_LARGE, "the file is larger than max_upload_bytes, %" PRId64,
                        env->settings->max_upload_bytes);
-    if (image_max_bytes && size > image_max_bytes)
+    if (limits->image_max_bytes && size > limits->image_max_bytes)
         return err_field(e, ERR_INVALID, "size",
-                         "the file is larger than the product's max_image_bytes, %" PRIu64, image_max_bytes);
+                         "the file is larger than the product's max_image_bytes, %" PRIu64,
+                         limits->image_max_bytes);
+    if (limits->in_blocks && size > ALIYUN_BLOCKS_FILE_MAX)
+        return err_field(
+            e, ERR_INVALID, "size",
+            "the product's transfer is \"mqtt\", and over MQTT Aliyun's devices can have files of up to "
+            "%d bytes",
+            ALIYUN_BLOCKS_FILE_MAX);
     return 0;
+}
+
+int upload_part_of(const struct request *r, struct db *db, struct firmware *out, struct err *e)
+{
+    const char *text = request_query(r, "part_of");
+    uint64_t id;
+    int rc = -ERR_NOT_FOUND;
+    if (str_to_uint(text, INT64_MAX, &id))
+        rc = firmware_get(db, (int64_t)id, out, e);
+    if (rc == -ERR_NOT_FOUND || (rc == 0 && out->withdrawn_at_ms))
+        return err_field(e, ERR_INVALID, "part_of", "there is no firmware %.32s", text);
+    return rc;
+}
+
+static int find_product(const struct request *r, struct db *db, struct product *out, struct err *e)
+{
+    struct firmware f;
+    const char *key = request_query(r, "product");
+    if (request_query(r, "part_of")) {
+        int rc = upload_part_of(r, db, &f, e);
+        return rc ? rc : product_get_id(db, f.product_id, out, e);
+    }
+    if (!key || !*key)
+        return err_field(e, ERR_INVALID, "product", "product is missing");
+    int rc = product_get(db, key, out, e);
+    if (rc == -ERR_NOT_FOUND)
+        return err_field(e, ERR_INVALID, "product", "there is no product %.64s", key);
+    return rc;
 }
 
 int upload_begin(struct uploads *set, const struct request *r, struct db *db, uint64_t length,
                  struct upload **out, struct err *e)
 {
-    struct product product;
-    const char *key = request_query(r, "product");
-    if (!key || !*key)
-        return err_field(e, ERR_INVALID, "product", "product is missing");
-    int rc = product_get(db, key, &product, e);
-    if (rc == -ERR_NOT_FOUND)
-        return err_field(e, ERR_INVALID, "product", "there is no product %.64s", key);
-    if (rc == 0)
-        rc = check_size(set->env, (uint64_t)product.max_image_bytes, length, e);
+    struct product p;
+    int rc = find_product(r, db, &p, e);
+    if (rc)
+        return rc;
+    struct limits limits = {.image_max_bytes = (uint64_t)p.max_image_bytes,
+                            .in_blocks =
+                                p.transfer == TRANSFER_MQTT && strcmp(p.protocol, aliyun_protocol.name) == 0};
+    rc = check_size(set->env, &limits, length, e);
     if (rc)
         return rc;
     struct upload *up = calloc(1, sizeof *up);
     if (!up)
         return err_set(e, ERR_INTERNAL, "no memory for an upload");
     up->set = set;
-    up->image_max_bytes = (uint64_t)product.max_image_bytes;
+    up->limits = limits;
     rc = blob_upload_begin(set->env->blobs, &up->blob, e);
     if (rc)
         free(up);
@@ -87,7 +126,7 @@ int upload_begin(struct uploads *set, const struct request *r, struct db *db, ui
 
 int upload_write(struct upload *up, const void *bytes, size_t len, struct err *e)
 {
-    int rc = check_size(up->set->env, up->image_max_bytes, blob_upload_size(up->blob) + len, e);
+    int rc = check_size(up->set->env, &up->limits, blob_upload_size(up->blob) + len, e);
     return rc ? rc : blob_upload_write(up->blob, bytes, len, e);
 }
 
