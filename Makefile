@@ -55,7 +55,7 @@ CFLAGS := $(BASE_CFLAGS) -fPIE $(INSTRUMENT)
 PLUGIN_CFLAGS := $(BASE_CFLAGS) -fPIC -fvisibility=hidden
 HARDEN_LDFLAGS := -Wl,-z,relro,-z,now
 LDFLAGS := -pie $(HARDEN_LDFLAGS) $(INSTRUMENT)
-LIBS := -lmicrohttpd -lgnutls -lssl -lcrypto -lmosquitto -ljansson -lsqlite3 -linih -lpthread
+LIBS := -lmicrohttpd -lgnutls -lssl -lcrypto -lmosquitto -ljansson -lcbor -lsqlite3 -linih -lpthread
 
 ROOMS := base model config store image rollout protocol http mqtt
 LIB_SRC := $(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c))
