@@ -1,14 +1,25 @@
 /* Executions as jobs of AWS IoT: a device asks for its job, begins it, updates it, and is answered. It sees
- * one job at a time, the execution that is active; what waits behind it shows when its turn has come. */
+ * one job at a time, the execution that is active; what waits behind it shows when its turn has come.
+ *
+ * What the device has ended is over for it, whatever the policy makes of that: an attempt that waits to be
+ * tried again has failed, and one in its health hold-off has succeeded. */
 #include "rollout/execution.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+/* The state as the device knows it. */
+static enum execution_state own_state(const struct execution *x)
+{
+    if (x->state == EXECUTION_TESTING)
+        return EXECUTION_SUCCEEDED;
+    return x->state < EXECUTION_OFFERED && x->attempt > 0 ? EXECUTION_FAILED : x->state;
+}
+
 int job_read(struct db *db, const struct execution *x, struct device_job *out, char **details, struct err *e)
 {
     *out = (struct device_job){.id = x->id,
-                               .state = x->state,
+                               .state = own_state(x),
                                .queued_at_ms = x->offered_at_ms,
                                .started_at_ms = x->started_at_ms,
                                .updated_at_ms = x->updated_at_ms,
@@ -27,28 +38,24 @@ int job_read(struct db *db, const struct execution *x, struct device_job *out, c
     return 0;
 }
 
-/* One more version of the job as it was before this update; details as given, else as they were. */
-static int count_version(struct db *w, const struct device_job *before, const char *stored,
-                         const char *given, struct err *e)
-{
-    struct stmt *s = db_stmt(w, Q_JOB_SET);
-    bind_int(s, ":id", before->id);
-    bind_int(s, ":attempt", before->number);
-    bind_int(s, ":version", before->version + 1);
-    bind_text(s, ":details", given ? given : stored ? stored : "");
-    return stmt_run(s, NULL, e);
-}
-
 void job_unknown(const struct device_event *ev, const char *protocol, int64_t now_ms, struct outgoing *out)
 {
-    *out = (struct outgoing){
-        .kind = OUTGOING_JOB, .verdict = JOB_UNKNOWN, .now_ms = now_ms, .reply = ev->reply};
+    *out =
+        (struct outgoing){.kind = OUTGOING_JOB, .verdict = JOB_UNKNOWN, .now_ms = now_ms, .reply = ev->reply};
     str_copy(out->protocol, sizeof out->protocol, protocol);
     str_copy(out->product, sizeof out->product, ev->product);
     str_copy(out->device, sizeof out->device, ev->device);
 }
 
 /* ---- which job */
+
+/* Whether it is the device's to do. An offer of a campaign that does not run, and that the device has not
+ * taken up, is withheld until it does, as it is from all others. */
+static bool is_to_do(const struct execution *x)
+{
+    return execution_is_active(own_state(x)) &&
+           (x->state != EXECUTION_OFFERED || x->campaign_state == CAMPAIGN_RUNNING);
+}
 
 /* What the device is at; what is due for it begins now. 1 found, 0 it has none. */
 static int next_job(struct rollout *r, struct db *w, const struct party *p, int64_t now_ms,
@@ -62,7 +69,7 @@ static int next_job(struct rollout *r, struct db *w, const struct party *p, int6
         outgoing_clear(&offer); /* the answer brings it */
     if (rc == 0)
         rc = execution_live(w, p->device_id, live, &n, e);
-    if (rc < 0 || n == 0 || !execution_is_active(live[0].state))
+    if (rc < 0 || n == 0 || !is_to_do(&live[0]))
         return rc;
     *x = live[0];
     return 1;
@@ -77,8 +84,9 @@ static int named_job(struct db *w, const struct party *p, const struct device_ev
         return 0;
     if (rc < 0)
         return rc;
-    bool waits = x->state < EXECUTION_OFFERED && x->attempt == 0;
-    return x->device_id == p->device_id && !waits && (!ev->job->number || ev->job->number == x->attempt);
+    bool never_offered = x->attempt == 0;
+    return x->device_id == p->device_id && !never_offered &&
+           (!ev->job->number || ev->job->number == x->attempt);
 }
 
 static int find_job(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
@@ -89,9 +97,58 @@ static int find_job(struct rollout *r, struct db *w, const struct party *p, cons
     return next_job(r, w, p, now_ms, x, e);
 }
 
+/* ---- what an answer carries */
+
+/* Takes the details over. */
+static int put_details(struct outgoing *answer, char *details, struct err *e)
+{
+    if (details && !answer->offer.more)
+        answer->offer.more = calloc(1, sizeof *answer->offer.more);
+    if (!answer->offer.more) {
+        bool lost = details != NULL;
+        free(details);
+        return lost ? err_set(e, ERR_INTERNAL, "out of memory") : 0;
+    }
+    free(answer->offer.more->job_details);
+    answer->offer.more->job_details = details;
+    return 0;
+}
+
+static int put_job(struct db *w, const struct execution *x, struct outgoing *answer, struct err *e)
+{
+    char *details = NULL;
+    int rc = job_read(w, x, &answer->job, &details, e);
+    return rc < 0 ? rc : put_details(answer, details, e);
+}
+
+/* The offer, of which the document is made. */
+static int put_document(struct rollout *r, struct db *w, const struct party *p, const struct execution *x,
+                        int64_t now_ms, struct outgoing *answer, struct err *e)
+{
+    struct outgoing made;
+    size_t sends = 0;
+    int rc = offer_now(r, w, p, x, now_ms, &made, &sends, e);
+    if (rc == 0 && sends)
+        answer->offer = made.offer;
+    return rc;
+}
+
 /* ---- updates */
 
-static int apply_timeout(struct db *w, struct execution *x, int64_t step_ms, int64_t now_ms, struct err *e)
+/* One more version of the job as it was before this update; details as given, else as they were. */
+static int count_version(struct db *w, const struct device_job *before, const char *stored, const char *given,
+                         struct err *e)
+{
+    struct stmt *s = db_stmt(w, Q_JOB_SET);
+    bind_int(s, ":id", before->id);
+    bind_int(s, ":attempt", before->number);
+    bind_int(s, ":version", before->version + 1);
+    bind_text(s, ":details", given ? given : stored ? stored : "");
+    return stmt_run(s, NULL, e);
+}
+
+/* A step's end can only come before the policy's. */
+static int set_step_timeout(struct db *w, struct execution *x, int64_t step_ms, int64_t now_ms, struct err *e)
 {
     if (step_ms == 0 || x->state < EXECUTION_DOWNLOADING || x->state > EXECUTION_INSTALLING)
         return 0;
@@ -105,9 +162,10 @@ static int apply_timeout(struct db *w, struct execution *x, int64_t step_ms, int
     return stmt_run(s, NULL, e);
 }
 
-static int apply_state(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
-                       const struct device_event *ev, int64_t now_ms, struct err *e)
+static int set_state(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
+                     const struct device_event *ev, int64_t now_ms, struct err *e)
 {
+    struct change no = {.reason = REASON_REJECTED, .detail = ev->detail, .attempt = x->attempt};
     switch (ev->state) {
     case EXECUTION_SUCCEEDED:
         if (p->success_by_report) /* invariant 3 */
@@ -115,65 +173,42 @@ static int apply_state(struct rollout *r, struct db *w, const struct party *p, s
         return execution_progress(r, w, x, EXECUTION_INSTALLING, ev->percent, now_ms, e);
     case EXECUTION_FAILED:
         return execution_attempt_ended(w, x, EXECUTION_FAILED, ev->reason, ev->detail, now_ms, e);
-    case EXECUTION_REJECTED: {
-        struct change c = {.reason = REASON_REJECTED, .detail = ev->detail, .attempt = x->attempt};
-        return execution_move(w, x, EXECUTION_REJECTED, &c, now_ms, e);
-    }
+    case EXECUTION_REJECTED:
+        return execution_move(w, x, EXECUTION_REJECTED, &no, now_ms, e);
     default:
         return execution_progress(r, w, x, ev->state, ev->percent, now_ms, e);
     }
 }
 
-/* What the device is told of a job that it has ended is its own word, whatever the policy makes of it. */
-static void own_state(struct device_job *j, enum execution_state said)
-{
-    if (execution_is_final(said))
-        j->state = said;
-}
-
+/* answer->job is the job before, then after the update; what the device has ended it is told so. */
 static int update(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
-                  const struct device_event *ev, int64_t now_ms, struct outgoing *out, struct err *e)
+                  const struct device_event *ev, int64_t now_ms, struct outgoing *answer, struct err *e)
 {
-    char *stored = NULL;
-    int rc = job_read(w, x, &out->job, &stored, e);
+    struct device_job *job = &answer->job;
+    const char *stored = answer->offer.more ? answer->offer.more->job_details : NULL;
+    int rc = count_version(w, job, stored, ev->job->details, e);
     if (rc == 0)
-        rc = count_version(w, &out->job, stored, ev->job->details, e);
-    free(stored);
+        rc = set_state(r, w, p, x, ev, now_ms, e);
     if (rc == 0)
-        rc = apply_state(r, w, p, x, ev, now_ms, e);
-    if (rc == 0)
-        rc = apply_timeout(w, x, ev->job->step_timeout_ms, now_ms, e);
+        rc = set_step_timeout(w, x, ev->job->step_timeout_ms, now_ms, e);
+    if (rc == 0 && ev->job->details)
+        rc = put_details(answer, strdup(ev->job->details), e);
     if (rc < 0)
         return rc;
-    out->job.version++;
-    out->job.state = x->state;
-    out->job.started_at_ms = x->started_at_ms;
-    out->job.updated_at_ms = now_ms;
-    own_state(&out->job, ev->state);
+    job->version++;
+    job->state = execution_is_final(ev->state) ? ev->state : own_state(x);
+    job->started_at_ms = x->started_at_ms;
+    job->updated_at_ms = now_ms;
     return 0;
 }
 
 /* ---- answers */
 
-/* The offer with its document is what an answer carries of a job; without a document only its details. */
-static int describe(struct rollout *r, struct db *w, const struct party *p, const struct execution *x,
-                    int64_t now_ms, struct outgoing *answer, struct err *e)
+static enum job_verdict judge_update(const struct device_job *job, const struct job_request *ask)
 {
-    struct outgoing offer;
-    size_t sends = 0;
-    int rc = offer_now(r, w, p, x, now_ms, &offer, &sends, e);
-    if (rc < 0 || !sends)
-        return rc;
-    answer->offer = offer.offer;
-    return 0;
-}
-
-static enum job_verdict judge_update(const struct execution *x, const struct device_job *j,
-                                     const struct job_request *ask)
-{
-    if (!execution_is_active(x->state))
+    if (!execution_is_active(job->state))
         return JOB_BAD_STATE;
-    if (ask->expected_version && ask->expected_version != j->version)
+    if (ask->expected_version && ask->expected_version != job->version)
         return JOB_OTHER_VERSION;
     return JOB_ACCEPTED;
 }
@@ -181,18 +216,9 @@ static enum job_verdict judge_update(const struct execution *x, const struct dev
 static int on_update(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
                      const struct device_event *ev, int64_t now_ms, struct outgoing *answer, struct err *e)
 {
-    char *details = NULL;
-    int rc = job_read(w, x, &answer->job, &details, e);
-    if (rc < 0)
-        return rc;
-    free(details);
-    answer->verdict = judge_update(x, &answer->job, ev->job);
-    if (answer->verdict == JOB_ACCEPTED && ev->job->with_document)
-        rc = describe(r, w, p, x, now_ms, answer, e);
-    if (rc == 0 && answer->verdict == JOB_ACCEPTED)
-        rc = update(r, w, p, x, ev, now_ms, answer, e);
+    answer->verdict = judge_update(&answer->job, ev->job);
     answer->with_state = ev->job->with_state || answer->verdict != JOB_ACCEPTED;
-    return rc;
+    return answer->verdict == JOB_ACCEPTED ? update(r, w, p, x, ev, now_ms, answer, e) : 0;
 }
 
 /* The first sign of life; one that is under way stays as it is, details and all. */
@@ -201,29 +227,27 @@ static int on_start(struct rollout *r, struct db *w, const struct party *p, stru
 {
     struct device_event begin = *ev;
     begin.state = EXECUTION_DOWNLOADING;
-    begin.percent = -1;
     return x->state == EXECUTION_OFFERED ? update(r, w, p, x, &begin, now_ms, answer, e) : 0;
 }
 
 static int answer_found(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
                         const struct device_event *ev, int64_t now_ms, struct outgoing *answer, struct err *e)
 {
+    bool active = execution_is_active(own_state(x));
     int rc = 0;
-    if (ev->job->op == JOB_UPDATE)
-        return on_update(r, w, p, x, ev, now_ms, answer, e);
-    if (!execution_is_active(x->state)) {
+    if (!active && ev->job->op != JOB_UPDATE) {
         answer->verdict = JOB_TERMINAL;
         return 0;
     }
-    if (ev->job->op == JOB_START_NEXT)
-        rc = on_start(r, w, p, x, ev, now_ms, answer, e);
+    /* before an update, which may leave nothing to offer */
+    if (active && ev->job->with_document)
+        rc = put_document(r, w, p, x, now_ms, answer, e);
     if (rc == 0)
-        rc = describe(r, w, p, x, now_ms, answer, e);
-    if (rc == 0) {
-        char *details = NULL;
-        rc = job_read(w, x, &answer->job, &details, e);
-        free(details); /* the offer has them */
-    }
+        rc = put_job(w, x, answer, e);
+    if (rc == 0 && ev->job->op == JOB_START_NEXT)
+        rc = on_start(r, w, p, x, ev, now_ms, answer, e);
+    if (rc == 0 && ev->job->op == JOB_UPDATE)
+        rc = on_update(r, w, p, x, ev, now_ms, answer, e);
     return rc;
 }
 
@@ -248,7 +272,7 @@ static int tell_next(struct rollout *r, struct db *w, const struct party *p, int
 int job_event(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
               int64_t now_ms, struct outgoing out[], size_t *sends, struct err *e)
 {
-    struct execution x;
+    struct execution x = {0};
     outgoing_begin(&out[0], OUTGOING_JOB, p, now_ms);
     out[0].reply = ev->reply;
     int rc = find_job(r, w, p, ev, now_ms, &x, e);

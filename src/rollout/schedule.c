@@ -126,9 +126,29 @@ static int complete_if_done(struct rollout *r, struct db *w, int64_t campaign_id
     return rc;
 }
 
-/* Ends executions by id with one and the same change. */
-static int end_all(struct db *w, const int64_t ids[], size_t n, enum execution_state to, int64_t now_ms,
-                   struct err *e)
+/* A device that keeps jobs (AWS) hears when the one that it was at has ended without its doing. That is a
+ * courtesy: where there is no room to say it, the device learns it when it speaks of the job again. */
+static int tell_ended(struct rollout *r, struct db *w, int64_t device_id, int64_t now_ms, struct sink *sink,
+                      struct err *e)
+{
+    struct party p;
+    if (sink->n == sink->cap || !presence_there(r->presence, device_id, now_ms))
+        return 0;
+    int rc = party_get_id(w, device_id, &p, e);
+    if (rc == 0 && p.keeps_jobs)
+        outgoing_begin(&sink->out[sink->n++], OUTGOING_NOTHING, &p, now_ms);
+    return rc;
+}
+
+/* In testing the device has ended its job itself. */
+static bool is_at_work(const struct execution *x)
+{
+    return execution_is_active(x->state) && x->state != EXECUTION_TESTING;
+}
+
+/* Ends executions by id with one and the same change. sink NULL: nobody is told. */
+static int end_all(struct rollout *r, struct db *w, const int64_t ids[], size_t n, enum execution_state to,
+                   int64_t now_ms, struct sink *sink, struct err *e)
 {
     int rc = 0;
     for (size_t i = 0; i < n && rc == 0; i++) {
@@ -136,7 +156,10 @@ static int end_all(struct db *w, const int64_t ids[], size_t n, enum execution_s
         if ((rc = execution_get(w, ids[i], &x, e)) < 0)
             break;
         struct change c = {.reason = REASON_NONE, .percent = x.percent, .attempt = x.attempt};
+        bool tell = sink && is_at_work(&x);
         rc = execution_move(w, &x, to, &c, now_ms, e);
+        if (rc == 0 && tell)
+            rc = tell_ended(r, w, x.device_id, now_ms, sink, e);
     }
     return rc;
 }
@@ -154,8 +177,8 @@ static int scan_product(struct rollout *r, struct db *w, int64_t product_id, str
     return rc;
 }
 
-static int cancel_step(struct rollout *r, struct db *w, int64_t campaign_id, int64_t now_ms, bool *again,
-                       struct err *e)
+static int cancel_step(struct rollout *r, struct db *w, int64_t campaign_id, int64_t now_ms,
+                       struct sink *sink, bool *again, struct err *e)
 {
     struct campaign c;
     int64_t ids[CANCELS];
@@ -168,7 +191,7 @@ static int cancel_step(struct rollout *r, struct db *w, int64_t campaign_id, int
     bind_int(s, ":cap", CANCELS);
     rc = read_ids(s, ids, CANCELS, &n, e);
     if (rc == 0)
-        rc = end_all(w, ids, n, EXECUTION_CANCELLED, now_ms, e);
+        rc = end_all(r, w, ids, n, EXECUTION_CANCELLED, now_ms, sink, e);
     if (rc == 0 && n == CANCELS)
         *again = true;
     if (rc == 0 && n < CANCELS) {
@@ -192,12 +215,13 @@ int execution_remove_device(struct db *w, int64_t device_id, int64_t now_ms, str
         bind_int(s, ":device_id", device_id);
         rc = read_ids(s, ids, LIVE_MAX, &n, e);
         if (rc == 0)
-            rc = end_all(w, ids, n, EXECUTION_REMOVED, now_ms, e);
+            rc = end_all(NULL, w, ids, n, EXECUTION_REMOVED, now_ms, NULL, e);
     } while (rc == 0 && n == LIVE_MAX);
     return rc;
 }
 
-static int step_campaigns(struct rollout *r, struct db *w, int64_t now_ms, bool *again, struct err *e)
+static int step_campaigns(struct rollout *r, struct db *w, int64_t now_ms, struct sink *sink, bool *again,
+                          struct err *e)
 {
     struct {
         int64_t id;
@@ -220,7 +244,7 @@ static int step_campaigns(struct rollout *r, struct db *w, int64_t now_ms, bool 
         } else {
             stepped = true;
             rc = live[i].state == CAMPAIGN_PREPARING ? prepare_step(r, w, live[i].id, now_ms, again, e)
-                                                     : cancel_step(r, w, live[i].id, now_ms, again, e);
+                                                     : cancel_step(r, w, live[i].id, now_ms, sink, again, e);
         }
     }
     return rc < 0 ? rc : 0;
@@ -257,11 +281,15 @@ static int end_clocks(struct rollout *r, struct db *w, int64_t now_ms, struct si
     int rc = read_ids(s, ids, CLOCKS, &n, e);
     for (size_t i = 0; i < n && rc == 0; i++) {
         struct execution x;
-        rc = execution_get(w, ids[i], &x, e);
-        if (rc == 0)
-            rc = execution_clock_ended(r, w, &x, now_ms, e);
+        size_t before = sink->n;
+        if ((rc = execution_get(w, ids[i], &x, e)) < 0)
+            break;
+        bool tell = is_at_work(&x);
+        rc = execution_clock_ended(r, w, &x, now_ms, e);
         if (rc == 0)
             rc = offer_to(r, w, x.device_id, now_ms, sink, e);
+        if (rc == 0 && tell && sink->n == before)
+            rc = tell_ended(r, w, x.device_id, now_ms, sink, e);
     }
     *again |= n == CLOCKS;
     return rc;
@@ -366,7 +394,7 @@ int rollout_tick(struct rollout *r, struct db *w, int64_t now_ms, struct outgoin
 {
     struct sink sink = {.out = out, .cap = cap};
     *again = false;
-    int rc = step_campaigns(r, w, now_ms, again, e);
+    int rc = step_campaigns(r, w, now_ms, &sink, again, e);
     if (rc == 0)
         rc = end_clocks(r, w, now_ms, &sink, again, e);
     if (rc == 0)
