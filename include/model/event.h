@@ -29,6 +29,8 @@ enum event_kind {
     EVENT_JOB,      /* it asks for its job, or updates it: job. Answered in any case */
     EVENT_FILE,     /* it wants a file in blocks: file. mqtt/files answers; the rollout never sees it */
     EVENT_HEARD,    /* understood, and of no consequence but that the device is there */
+    EVENT_ECHO, /* no device said it: a broker brought back what otad published. Nobody but mqtt/inbox sees it
+                 */
 };
 
 /* How an answer finds its way back: a protocol writes it and reads it again, to all others it is opaque. */

@@ -103,7 +103,7 @@ const struct protocol *inbox_read(struct inbox *in, const char *topic, const voi
         return NULL;
     }
     ev->over_session = true;
-    return protocol;
+    return ev->kind == EVENT_ECHO ? NULL : protocol;
 }
 
 /* ---- storing */

@@ -28,7 +28,8 @@ void inbox_init(struct inbox *in, struct store *store, struct rollout *rollout);
 void inbox_free(struct inbox *in);
 
 /* A device's message as an event, the caller's, and its protocol. NULL: it was not understood, which is
- * counted, logged once a minute and device, and answered where the protocol has a word for it. */
+ * counted, logged once a minute and device, and answered where the protocol has a word for it; or nobody said
+ * it. */
 const struct protocol *inbox_read(struct inbox *in, const char *topic, const void *payload, size_t len,
                                   struct device_event *ev);
 /* Takes the event over. */

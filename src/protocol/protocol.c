@@ -1,13 +1,15 @@
 #include "protocol/protocol.h"
 
 #include "protocol/aliyun.h"
+#include "protocol/aws.h"
 #include "protocol/native.h"
 #include "protocol/onenet.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static const struct protocol *const table[] = {&aliyun_protocol, &native_protocol, &onenet_protocol, NULL};
+static const struct protocol *const table[] = {&aws_protocol, &aliyun_protocol, &native_protocol,
+                                               &onenet_protocol, NULL};
 
 const struct protocol *protocol_at(size_t i)
 {

@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "model/board.h"
+
 static struct {
     const char *poison; /* the device whose events the store refuses */
     int refusal;        /* with which error */
@@ -312,6 +314,26 @@ static void test_arrival_nonsense(void **state)
     close_inbox(in);
 }
 
+/* What a broker brings back of our own is nobody's word, and no mistake either. */
+static void test_an_echo(void **state)
+{
+    (void)state;
+    struct inbox *in = open_inbox();
+    struct device_event ev = {0};
+    int64_t bad = board_value(BOARD_MQTT_BAD);
+    assert_null(inbox_read(in, "$aws/things/d1/jobs/notify", "{}", 2, &ev));
+    assert_int_equal(board_value(BOARD_MQTT_BAD), bad);
+    assert_int_equal(in->letters.n, 0);
+    assert_non_null(inbox_read(in, "$aws/things/d1/jobs/get", "{}", 2, &ev));
+    assert_true(ev.over_session);
+    device_event_clear(&ev);
+    assert_null(inbox_read(in, "$aws/things/d1/jobs/get", "{", 1, &ev));
+    assert_int_equal(board_value(BOARD_MQTT_BAD), bad + 1);
+    assert_int_equal(in->letters.n, 1); /* refused in the protocol's own words */
+    assert_string_equal(in->letters.at[0].device, "d1");
+    close_inbox(in);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_store_trouble), cmocka_unit_test(test_messages),
         cmocka_unit_test(test_arrival_waits), cmocka_unit_test(test_arrival_is_overtaken),
         cmocka_unit_test(test_many_arrivals), cmocka_unit_test(test_arrival_nonsense),
+        cmocka_unit_test(test_an_echo),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
