@@ -2,6 +2,14 @@
 INSERT INTO device (product_id, name, mac, secret, enabled, paused, registered_at_ms, last_seen_at_ms)
 VALUES (:product_id, :name, :mac, :secret, :enabled, :paused, :registered_at_ms, :last_seen_at_ms)
 
+-- A thing of AWS is known by its name alone: whose it is already, where this product has things as well.
+-- name: device_thing_of
+SELECT p.key
+FROM device d JOIN product p ON p.id = d.product_id AND p.protocol = 'aws'
+WHERE d.name = :name AND d.product_id <> :product_id
+  AND (SELECT protocol FROM product WHERE id = :product_id) = 'aws'
+LIMIT 1
+
 -- name: device_update
 UPDATE device SET secret = :secret, enabled = :enabled, paused = :paused, revision = revision + 1
 WHERE id = :id AND revision = :revision

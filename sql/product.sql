@@ -15,6 +15,17 @@ SET name = :name, protocol = :protocol, enrolment = :enrolment, enrolment_secret
     revision = revision + 1
 WHERE id = :id AND revision = :revision
 
+-- A device of the product whose name no thing of AWS could have, or another product's thing has.
+-- name: product_no_thing
+SELECT name FROM device WHERE product_id = :id AND name GLOB '*[^a-zA-Z0-9:_-]*' LIMIT 1
+
+-- name: product_thing_twice
+SELECT d.name, p.key
+FROM device d CROSS JOIN device o ON o.name = d.name AND o.product_id <> d.product_id
+     JOIN product p ON p.id = o.product_id AND p.protocol = 'aws'
+WHERE d.product_id = :id
+LIMIT 1
+
 -- name: product_delete
 DELETE FROM product WHERE id = :id
 

@@ -37,7 +37,8 @@ struct device_module {
     int64_t reported_at_ms;
 };
 
-/* Sets d->id. ERR_CONFLICT when the product has a device of that name. */
+/* Sets d->id. ERR_CONFLICT when the product has a device of that name, or both it and another are products of
+ * AWS and the other has one. */
 int device_insert(struct db *w, struct device *d, struct err *e);
 /* secret, enabled, paused; revision as in product_update. */
 int device_update(struct db *w, struct device *d, struct err *e);

@@ -41,6 +41,9 @@ int product_insert(struct db *w, struct product *p, struct err *e);
 /* Everything but id, key, created_at; p->revision must be the stored one (else ERR_PRECONDITION) and is
  * raised. */
 int product_update(struct db *w, struct product *p, struct err *e);
+/* Before a product's devices become things of AWS: ERR_CONFLICT names the first whose name is none that a
+ * thing can have, or is the name of another product's thing. Looks at every device of the product. */
+int product_check_things(struct db *db, int64_t id, struct err *e);
 /* ERR_CONFLICT while it has devices, firmware or campaigns. */
 int product_delete(struct db *w, int64_t id, struct err *e);
 /* ERR_NOT_FOUND names the key. */

@@ -1,7 +1,7 @@
 #include "api.h"
 
 #include "base/digest.h"
-#include "protocol/protocol.h"
+#include "protocol/aws.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +106,14 @@ int api_product(struct db *db, const char *key, struct product *out, struct err 
     if (rc == -ERR_NOT_FOUND)
         return err_field(e, ERR_INVALID, "product", "there is no product %.64s", key);
     return rc;
+}
+
+int api_name_check(const struct product *p, const char *name, struct err *e)
+{
+    if (protocol_by_name(p->protocol) == &aws_protocol && !aws_is_thing(name))
+        return err_field(e, ERR_INVALID, "name", "the name of a thing of AWS is 1 to %d of A-Z a-z 0-9 : _ -",
+                         DEVICE_SIZE - 1);
+    return 0;
 }
 
 json_t *api_execution_json(const struct execution_view *x)

@@ -49,6 +49,10 @@ int api_firmware_part_put(struct request *r, struct db *db, struct err *e);
 /* A text of ours that stands in what devices of the product read; ERR_INVALID where they would misread it. */
 int api_push_word(const struct product *p, const char *field, const char *text, struct err *e);
 
+/* A new device's name must be one that its product's protocol can have; ERR_INVALID names the field "name".
+ */
+int api_name_check(const struct product *p, const char *name, struct err *e);
+
 /* A campaign as the interface shows it, and as the reply of those that change one. */
 int api_campaign_json(struct db *db, const struct campaign *c, json_t **out, struct err *e);
 int api_campaign_reply(struct request *r, struct db *db, int64_t id, struct err *e);

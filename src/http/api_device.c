@@ -134,6 +134,8 @@ int api_device_create(struct request *r, struct db *db, struct err *e)
     int rc = read_body(r, true, &d, &b, e);
     if (rc == 0)
         rc = api_product(db, b.product, &p, e);
+    if (rc == 0)
+        rc = api_name_check(&p, d.name, e);
     if (rc)
         return rc;
     d.product_id = p.id;

@@ -31,7 +31,9 @@ static int create(struct import *im, struct import_row *row, struct device *d, s
     str_copy(d->name, sizeof d->name, row->name);
     if (made)
         api_secret_make(im->product.protocol, row->secret);
-    int rc = api_device_seal(im->r, d, row->secret, e);
+    int rc = api_name_check(&im->product, d->name, e);
+    if (rc == 0)
+        rc = api_device_seal(im->r, d, row->secret, e);
     if (rc == 0)
         rc = device_insert(im->db, d, e);
     if (rc == 0)

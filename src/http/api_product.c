@@ -3,6 +3,7 @@
 #include "http/route.h"
 #include "image/image.h"
 #include "protocol/aliyun.h"
+#include "protocol/aws.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -243,18 +244,27 @@ int api_product_get(struct request *r, struct db *db, struct err *e)
     return 0;
 }
 
+/* Which topics tell by their names alone, so that these are unique among all of them. */
+static bool has_things(const struct product *p)
+{
+    return protocol_by_name(p->protocol) == &aws_protocol;
+}
+
 int api_product_patch(struct request *r, struct db *db, struct err *e)
 {
     struct product p;
     char secret[SECRET_SIZE] = "";
     int rc = product_get(db, r->arg[0], &p, e);
     bool was = rc == 0 && is_fetched_by_url(&p); /* public_url may be another one now: that is no reason */
+    bool had_things = rc == 0 && has_things(&p);
     if (rc == 0)
         rc = revision_check(r, p.revision, e);
     if (rc == 0)
         rc = read_product(r, false, &p, secret, e);
     if (rc == 0 && !was)
         rc = check_transfer(r, &p, e);
+    if (rc == 0 && has_things(&p) && !had_things)
+        rc = product_check_things(db, p.id, e);
     if (rc == 0)
         rc = settle_secret(r, &p, secret, e);
     if (rc == 0)

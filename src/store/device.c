@@ -20,12 +20,30 @@ static int read_device(struct stmt *s, struct device *out, struct err *e)
     return 0;
 }
 
-int device_insert(struct db *w, struct device *d, struct err *e)
+static int check_thing(struct db *w, const struct device *d, struct err *e)
 {
-    struct stmt *s = db_stmt(w, Q_DEVICE_INSERT);
-    char mac[MAC_SIZE];
+    STMT_AUTO struct stmt *s = db_stmt(w, Q_DEVICE_THING_OF);
     int rc;
 
+    bind_text(s, ":name", d->name);
+    bind_int(s, ":product_id", d->product_id);
+    rc = stmt_step(s, e);
+    if (rc <= 0)
+        return rc;
+    return err_field(e, ERR_CONFLICT, "name",
+                     "product %s has a thing %s, which topics could not tell from it", col_ptr(s, 0),
+                     d->name);
+}
+
+int device_insert(struct db *w, struct device *d, struct err *e)
+{
+    struct stmt *s;
+    char mac[MAC_SIZE];
+    int rc = check_thing(w, d, e);
+
+    if (rc < 0)
+        return rc;
+    s = db_stmt(w, Q_DEVICE_INSERT);
     str_mac(d->name, mac);
     bind_int(s, ":product_id", d->product_id);
     bind_text(s, ":name", d->name);

@@ -122,6 +122,29 @@ int product_update(struct db *w, struct product *p, struct err *e)
     return 0;
 }
 
+int product_check_things(struct db *db, int64_t id, struct err *e)
+{
+    STMT_AUTO struct stmt *odd = db_stmt(db, Q_PRODUCT_NO_THING);
+    STMT_AUTO struct stmt *twice = db_stmt(db, Q_PRODUCT_THING_TWICE);
+    int rc;
+
+    bind_int(odd, ":id", id);
+    rc = stmt_step(odd, e);
+    if (rc > 0)
+        return err_field(e, ERR_CONFLICT, "protocol",
+                         "device %s cannot be a thing of AWS: their names are A-Z a-z 0-9 : _ -",
+                         col_ptr(odd, 0));
+    if (rc < 0)
+        return rc;
+    bind_int(twice, ":id", id);
+    rc = stmt_step(twice, e);
+    if (rc > 0)
+        return err_field(e, ERR_CONFLICT, "protocol",
+                         "product %s has a thing %s too, and things are known by their names alone",
+                         col_ptr(twice, 1), col_ptr(twice, 0));
+    return rc;
+}
+
 static int check_unused(struct db *w, int64_t id, struct err *e)
 {
     STMT_AUTO struct stmt *s = db_stmt(w, Q_PRODUCT_IN_USE);

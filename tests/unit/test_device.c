@@ -33,14 +33,20 @@ WRITES(set_tags, struct tags, device_tags_set(w, a->id, a->tag, a->n, e))
 WRITES(happened, struct device,
        timeline_add(w, a->id, a->last_seen_at_ms, "state", 0, a->revision, e, "%d%%", (int)a->revision))
 
-static int64_t product(struct fixture *f, const char *key)
+static int64_t product_of(struct fixture *f, const char *key, const char *protocol)
 {
-    struct product p = {.name = "p", .protocol = "native"};
+    struct product p = {.name = "p"};
     struct err e;
 
     strcpy(p.key, key);
+    strcpy(p.protocol, protocol);
     assert_int_equal(insert_product(f, &p, &e), 0);
     return p.id;
+}
+
+static int64_t product(struct fixture *f, const char *key)
+{
+    return product_of(f, key, "native");
 }
 
 static struct device add(struct fixture *f, int64_t product_id, const char *name)
@@ -131,6 +137,24 @@ static void test_name_is_taken_once_a_product(void **state)
     add(f, b, "one");
     assert_int_equal(insert(f, &d, &e), -ERR_CONFLICT);
     assert_string_equal(e.field, "name");
+}
+
+static void test_things_are_known_by_their_names_alone(void **state)
+{
+    struct fixture *f = *state;
+    int64_t one = product_of(f, "one", "aws"), two = product_of(f, "two", "aws"), three = product(f, "three");
+    struct device d = {.name = "thing", .product_id = two};
+    struct err e;
+
+    add(f, one, "thing");
+    assert_int_equal(insert(f, &d, &e), -ERR_CONFLICT);
+    assert_string_equal(e.field, "name");
+    assert_non_null(strstr(e.text, "product one has"));
+    add(f, three, "thing"); /* its topics say whose it is */
+    add(f, two, "thing-2");
+    d.product_id = one;
+    assert_int_equal(insert(f, &d, &e), -ERR_CONFLICT);
+    assert_non_null(strstr(e.text, "the product has"));
 }
 
 static void test_update_needs_the_stored_revision(void **state)
@@ -409,6 +433,7 @@ int main(void)
         IN_STORE(test_comes_back_as_it_went_in),
         IN_STORE(test_found_by_its_mac_address),
         IN_STORE(test_name_is_taken_once_a_product),
+        IN_STORE(test_things_are_known_by_their_names_alone),
         IN_STORE(test_update_needs_the_stored_revision),
         IN_STORE(test_id_of_a_deleted_device_is_never_used_again),
         IN_STORE(test_seen_goes_forward),

@@ -158,6 +158,39 @@ static void test_in_use_is_kept(void **state)
     assert_int_equal(product_get(f->db, "a", &p, &e), -ERR_NOT_FOUND);
 }
 
+static int64_t with_device(struct fixture *f, const char *key, const char *protocol, const char *name)
+{
+    struct product p = {.name = "p"};
+    struct device d = {.registered_at_ms = 1};
+    struct err e;
+
+    strcpy(p.key, key);
+    strcpy(p.protocol, protocol);
+    strcpy(d.name, name);
+    assert_int_equal(insert(f, &p, &e), 0);
+    d.product_id = p.id;
+    assert_int_equal(insert_device(f, &d, &e), 0);
+    return p.id;
+}
+
+static void test_devices_that_become_things(void **state)
+{
+    struct fixture *f = *state;
+    struct err e;
+    int64_t things = with_device(f, "things", "aws", "a:b_c-9");
+    int64_t same = with_device(f, "same", "native", "a:b_c-9"),
+            other = with_device(f, "other", "native", "x");
+
+    assert_int_equal(product_check_things(f->db, other, &e), 0);
+    assert_int_equal(product_check_things(f->db, things, &e), 0);
+    assert_int_equal(product_check_things(f->db, same, &e), -ERR_CONFLICT);
+    assert_string_equal(e.field, "protocol");
+    assert_non_null(strstr(e.text, "product things has a thing a:b_c-9"));
+    assert_int_equal(product_check_things(f->db, with_device(f, "dot", "native", "a.b"), &e), -ERR_CONFLICT);
+    assert_non_null(strstr(e.text, "device a.b"));
+    assert_int_equal(product_check_things(f->db, with_device(f, "at", "native", "@"), &e), -ERR_CONFLICT);
+}
+
 int main(void)
 {
 #define IN_STORE(f) cmocka_unit_test_setup_teardown(f, fixture_enter, fixture_leave)
@@ -168,6 +201,7 @@ int main(void)
         IN_STORE(test_update_needs_the_stored_revision),
         IN_STORE(test_pages),
         IN_STORE(test_in_use_is_kept),
+        IN_STORE(test_devices_that_become_things),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
