@@ -134,7 +134,7 @@ static void begin_event(const struct aws_request *r, struct device_event *ev)
 {
     *ev = (struct device_event){.kind = EVENT_ECHO, .percent = -1, .reason = REASON_NONE};
     str_copy(ev->device, sizeof ev->device, r->thing);
-    ev->reply.form = r->form;
+    ev->reply.form = (int)r->form;
     str_copy(ev->reply.name, sizeof ev->reply.name, r->name);
     str_copy(ev->reply.token, sizeof ev->reply.token, r->token);
 }

@@ -248,5 +248,6 @@ int aws_stream_no_file(const struct device_event *ev, enum file_fault fault, str
 int aws_stream_rejection(const struct aws_request *r, const char *sentence, struct message *out,
                          struct err *e)
 {
-    return finish(out, r->thing, r->name, "rejected", r->form, rejection(r->token, r->fault, sentence), e);
+    return finish(out, r->thing, r->name, "rejected", (int)r->form, rejection(r->token, r->fault, sentence),
+                  e);
 }
