@@ -47,8 +47,10 @@ int pki_ensure_cas(const char *dir, enum pki_key kind, struct err *e);
 int pki_ensure_server(const char *dir, enum pki_key kind, const struct pki_names *names, int64_t now_ms,
                       bool *renewed, struct err *e);
 
-/* Of the first certificate in a PEM file: its end, and whether it is valid for a host name or address. */
+/* Of the first certificate in a PEM file: its end, whether it is valid for a host name or address, and
+ * whether its key is one of RSA. */
 int pki_expiry(const char *pem_path, int64_t *ends_at_ms, struct err *e);
 int pki_covers(const char *pem_path, const char *name, bool *covers, struct err *e);
+int pki_is_rsa(const char *pem_path, bool *rsa, struct err *e);
 
 #endif

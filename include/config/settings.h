@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 enum broker_mode { BROKER_MANAGED, BROKER_EXTERNAL };
+enum tls_profile { TLS_MODERN, TLS_COMPATIBLE };
 
 struct settings {
     char data_dir[FILE_PATH_SIZE];
@@ -28,7 +29,8 @@ struct settings {
     char mqtt_ca[FILE_PATH_SIZE];
     char cert_file[FILE_PATH_SIZE]; /* "" <data_dir>/certs/server.pem, which otad makes and renews */
     char key_file[FILE_PATH_SIZE];
-    int64_t log_level; /* enum log_level */
+    int64_t tls_profile; /* enum tls_profile */
+    int64_t log_level;   /* enum log_level */
     int64_t max_upload_bytes;
     char mosquitto[FILE_PATH_SIZE];     /* the broker's program */
     char broker_plugin[FILE_PATH_SIZE]; /* "" otad_broker.so beside otad, else the installed one */

@@ -21,6 +21,7 @@ struct http_env {
     char cert_dir[FILE_PATH_SIZE]; /* of the CAs */
     char ca_path[FILE_PATH_SIZE];
     char cert_path[FILE_PATH_SIZE], key_path[FILE_PATH_SIZE];
+    char rsa_cert_path[FILE_PATH_SIZE], rsa_key_path[FILE_PATH_SIZE]; /* beside them; "" none */
     int64_t started_at_ms;
     void (*wake)(void); /* tells main that a campaign may have something to do now; may be NULL */
 };
@@ -29,7 +30,7 @@ struct http;
 
 /* Listens on https_port, http_port (when not 0) and <data_dir>/otad.sock (0600). */
 int http_start(const struct http_env *env, struct http **out, struct err *e);
-/* Swaps in the certificate and key now on disk for new connections; the old ones stay when the new are bad.
+/* Swaps in the certificates and keys now on disk for new connections; the old ones stay when the new are bad.
  */
 int http_reload_certificate(struct http *h, struct err *e);
 /* Refuses new connections, lets running requests go on for at most drain_ms, then ends. */

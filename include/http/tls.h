@@ -1,6 +1,6 @@
-/* tls.h: what libmicrohttpd's TLS lacks: our own credentials on each session, so that a certificate can
- * change while the server runs; session tickets; small records for small clients; no delayed acknowledgement
- * in the way of the first answer. With microhttpd the door to GnuTLS. */
+/* tls.h: what libmicrohttpd's TLS lacks: our own credentials on each session, so that there can be several
+ * certificates, and they can change while the server runs; session tickets; small records for small clients;
+ * no delayed acknowledgement in the way of the first answer. With microhttpd the door to GnuTLS. */
 #ifndef OTAD_HTTP_TLS_H
 #define OTAD_HTTP_TLS_H
 
@@ -19,13 +19,21 @@ struct tls_session; /* of one connection */
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:" \
     "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:%SERVER_PRECEDENCE"
 
+/* And what firmware of years ago can do: RSA key exchange, AES-CBC, SHA-1 and SHA-256 as their MACs. */
+#define TLS_PRIORITIES_COMPATIBLE TLS_PRIORITIES ":+AES-128-CBC:+AES-256-CBC:+SHA1:+SHA256:+RSA"
+
 #define TLS_PEM_SIZE (64 * 1024)
 
-int tls_open(const char *cert_path, const char *key_path, struct tls **out, struct err *e);
+/* A certificate with its chain, and its key. Of several a session gets the one its client can use. */
+struct tls_pair {
+    const char *cert_path, *key_path;
+};
+
+int tls_open(const struct tls_pair pairs[], size_t n, struct tls **out, struct err *e);
 /* After the last session has ended. NULL is fine. */
 void tls_close(struct tls *t);
-/* New sessions get the pair now in the files; what is bad changes nothing. */
-int tls_reload(struct tls *t, const char *cert_path, const char *key_path, struct err *e);
+/* New sessions get the pairs now in the files; one that is bad changes nothing. */
+int tls_reload(struct tls *t, const struct tls_pair pairs[], size_t n, struct err *e);
 
 /* The handshake has not begun. NULL when there is no memory: the session then has libmicrohttpd's own
  * credentials. */

@@ -31,9 +31,11 @@ int daemon_run(const struct settings *settings);
 /* ---- setup.c: what must be there before anything runs */
 int setup_data_dir(struct otad *o, struct err *e); /* makes it, locks it: ERR_CONFLICT when another has it */
 int setup_keys(struct otad *o, struct err *e);
+/* Those that the profile needs. *renewed is written on failure too: one may be new when another failed. */
 int setup_certificates(struct otad *o, bool *renewed, struct err *e);
 int setup_admin_token(struct otad *o, struct err *e);
 int setup_blobs(struct otad *o, struct err *e); /* opens them and removes those without a row */
 void setup_public_url(struct otad *o);          /* fills it in and warns of what devices could not use */
+void setup_check_profile(const struct otad *o); /* warns of a certificate that tls_profile is not for */
 
 #endif

@@ -21,9 +21,9 @@ struct broker;
 #define BROKER_PASSWORD "mosquitto/otad.password"
 #define BROKER_USER     "otad"
 
-/* The certificate and key are those that HTTPS serves. ERR_INVALID when mosquitto or its plugin is not there,
- * or the data directory's path is too long for a socket; a port that is taken is no failure: it is told, and
- * tried again. */
+/* The certificate and key are those that HTTPS serves, or of its two the one of RSA. ERR_INVALID when
+ * mosquitto or its plugin is not there, or the data directory's path is too long for a socket; a port that is
+ * taken is no failure: it is told, and tried again. */
 int broker_start(const struct settings *settings, const char *cert_path, const char *key_path,
                  struct broker **out, struct err *e);
 

@@ -63,6 +63,15 @@ int pki_covers(const char *pem_path, const char *name, bool *covers, struct err 
     return rc;
 }
 
+int pki_is_rsa(const char *pem_path, bool *rsa, struct err *e)
+{
+    CERT_PAIR_AUTO struct cert_pair p = {0};
+    int rc = cert_read(pem_path, &p.cert, e);
+    if (rc == 0)
+        *rsa = X509_get0_pubkey(p.cert) && EVP_PKEY_is_a(X509_get0_pubkey(p.cert), "RSA");
+    return rc;
+}
+
 /* ---- the authorities */
 
 /* Each CA has a name of its own (part of its serial), so that a bundle may hold those of several servers. */

@@ -13,6 +13,7 @@
 enum setting_kind { SETTING_TEXT, SETTING_INT, SETTING_SPAN, SETTING_CHOICE };
 
 static const char *const broker_modes[] = {"managed", "external", NULL};
+static const char *const tls_profiles[] = {"modern", "compatible", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 
 /* Every setting: the one place. conf/otad.conf and docs/settings.md are made from it. */
@@ -50,6 +51,8 @@ static const struct setting_row {
     {"cert_file", SETTING_TEXT, AT(cert_file), "", 0, 0, NULL,
      "certificate chain of HTTPS and MQTT; empty: otad makes and renews its own"},
     {"key_file", SETTING_TEXT, AT(key_file), "", 0, 0, NULL, "private key of cert_file"},
+    {"tls_profile", SETTING_CHOICE, AT(tls_profile), "modern", 0, 0, tls_profiles,
+     "modern; or compatible: RSA and AES-CBC too, for devices that know nothing newer (docs/tls.md)"},
     {"log_level", SETTING_CHOICE, AT(log_level), "info", 0, 0, log_levels, "error, warn, info or debug"},
     {"max_upload_bytes", SETTING_INT, AT(max_upload_bytes), "4294967296", 1024, 1LL << 40, NULL,
      "largest firmware file that is taken"},

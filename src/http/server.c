@@ -120,6 +120,11 @@ static unsigned thread_count(const struct http_env *env, enum kind kind)
     return kind == KIND_SOCKET || wanted < 1 ? 1 : (unsigned)wanted;
 }
 
+static const char *priorities(const struct settings *s)
+{
+    return s->tls_profile == TLS_COMPATIBLE ? TLS_PRIORITIES_COMPATIBLE : TLS_PRIORITIES;
+}
+
 static int start_daemon(struct listener *l, const char *cert_pem, const char *key_pem, struct err *e)
 {
     const struct http_env *env = l->http->env;
@@ -131,7 +136,7 @@ static int start_daemon(struct listener *l, const char *cert_pem, const char *ke
     struct MHD_OptionItem tls[] = {
         {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)cert_pem},
         {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key_pem},
-        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)priorities(env->settings)},
         {MHD_OPTION_END, 0, NULL},
     };
     struct MHD_OptionItem pool[] = {
@@ -155,15 +160,23 @@ static int start_daemon(struct listener *l, const char *cert_pem, const char *ke
     return 0;
 }
 
+static size_t certificates(const struct http_env *env, struct tls_pair out[2])
+{
+    out[0] = (struct tls_pair){env->cert_path, env->key_path};
+    out[1] = (struct tls_pair){env->rsa_cert_path, env->rsa_key_path};
+    return *env->rsa_cert_path ? 2 : 1;
+}
+
 /* libmicrohttpd insists on a pair of its own; sessions get theirs from http/tls. */
 static int start_tls(struct listener *l, struct err *e)
 {
     const struct http_env *env = l->http->env;
+    struct tls_pair pairs[2];
     size_t len;
     char *pem = malloc(2 * TLS_PEM_SIZE);
     if (!pem)
         return err_set(e, ERR_INTERNAL, "no memory for a certificate");
-    int rc = tls_open(env->cert_path, env->key_path, &l->http->tls, e);
+    int rc = tls_open(pairs, certificates(env, pairs), &l->http->tls, e);
     if (rc == 0)
         rc = file_read(env->cert_path, pem, TLS_PEM_SIZE, &len, e);
     if (rc == 0)
@@ -236,7 +249,8 @@ int http_start(const struct http_env *env, struct http **out, struct err *e)
 
 int http_reload_certificate(struct http *h, struct err *e)
 {
-    return tls_reload(h->tls, h->env->cert_path, h->env->key_path, e);
+    struct tls_pair pairs[2];
+    return tls_reload(h->tls, pairs, certificates(h->env, pairs), e);
 }
 
 void http_stop(struct http *h, int64_t drain_ms)

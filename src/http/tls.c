@@ -60,24 +60,23 @@ static int load_pem(const char *path, char *pem, gnutls_datum_t *out, struct err
 }
 
 /* Reading tells which of the two files is missing; GnuTLS then checks that the key fits the certificate. */
-static int load_pair(gnutls_certificate_credentials_t cert, const char *cert_path, const char *key_path,
-                     char *pem, struct err *e)
+static int load_pair(gnutls_certificate_credentials_t cert, const struct tls_pair *pair, char *pem,
+                     struct err *e)
 {
     gnutls_datum_t chain, key;
-    int rc = load_pem(cert_path, pem, &chain, e);
+    int rc = load_pem(pair->cert_path, pem, &chain, e);
     if (rc == 0)
-        rc = load_pem(key_path, pem + TLS_PEM_SIZE, &key, e);
+        rc = load_pem(pair->key_path, pem + TLS_PEM_SIZE, &key, e);
     if (rc)
         return rc;
     rc = gnutls_certificate_set_x509_key_mem(cert, &chain, &key, GNUTLS_X509_FMT_PEM);
     if (rc < 0)
-        return err_set(e, ERR_INVALID, "the certificate %s and the key %s cannot be used: %s", cert_path,
-                       key_path, gnutls_strerror(rc));
+        return err_set(e, ERR_INVALID, "the certificate %s and the key %s cannot be used: %s",
+                       pair->cert_path, pair->key_path, gnutls_strerror(rc));
     return 0;
 }
 
-static int credentials_load(const char *cert_path, const char *key_path, struct credentials **out,
-                            struct err *e)
+static int credentials_load(const struct tls_pair pairs[], size_t n, struct credentials **out, struct err *e)
 {
     struct credentials *c = calloc(1, sizeof *c);
     char *pem = malloc(2 * TLS_PEM_SIZE);
@@ -87,7 +86,9 @@ static int credentials_load(const char *cert_path, const char *key_path, struct 
         return err_set(e, ERR_INTERNAL, "no memory for a certificate");
     }
     atomic_init(&c->users, 1);
-    int rc = load_pair(c->cert, cert_path, key_path, pem, e);
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = load_pair(c->cert, &pairs[i], pem, e);
     explicit_bzero(pem, 2 * TLS_PEM_SIZE);
     free(pem);
     if (rc)
@@ -120,10 +121,10 @@ static void ticket_key_renew(struct tls *t)
     t->ticket_key_at_ms = now_ms;
 }
 
-int tls_open(const char *cert_path, const char *key_path, struct tls **out, struct err *e)
+int tls_open(const struct tls_pair pairs[], size_t n, struct tls **out, struct err *e)
 {
     struct credentials *c;
-    int rc = credentials_load(cert_path, key_path, &c, e);
+    int rc = credentials_load(pairs, n, &c, e);
     if (rc)
         return rc;
     struct tls *t = calloc(1, sizeof *t);
@@ -148,10 +149,10 @@ void tls_close(struct tls *t)
     free(t);
 }
 
-int tls_reload(struct tls *t, const char *cert_path, const char *key_path, struct err *e)
+int tls_reload(struct tls *t, const struct tls_pair pairs[], size_t n, struct err *e)
 {
     struct credentials *new, *old;
-    int rc = credentials_load(cert_path, key_path, &new, e);
+    int rc = credentials_load(pairs, n, &new, e);
     if (rc)
         return rc;
     pthread_mutex_lock(&t->lock);

@@ -135,7 +135,7 @@ static void each_hour(struct otad *o)
         log_error("cannot forget old idempotency keys: %s", e.text);
     if (setup_certificates(o, &renewed, &e) < 0)
         log_error("cannot look after the certificate: %s", e.text);
-    else if (renewed)
+    if (renewed)
         reload_certificate(o);
 }
 
@@ -235,11 +235,33 @@ static void start_rollout(struct otad *o)
     presence_clear(r->presence); /* until the link to the broker is up */
 }
 
-static int start_http_env(struct otad *o, struct err *e)
+/* The operator's, alone; or those that setup_certificates looks after. */
+static int find_certificates(struct otad *o, struct err *e)
 {
     struct http_env *env = &o->http_env;
     const struct settings *s = &o->settings;
-    *env = (struct http_env){.settings = s,
+    str_copy(env->cert_dir, sizeof env->cert_dir, o->cert_dir);
+    int rc = file_path(env->ca_path, o->cert_dir, "ca.pem", e);
+    if (rc == 0 && *s->cert_file) {
+        str_copy(env->cert_path, sizeof env->cert_path, s->cert_file);
+        str_copy(env->key_path, sizeof env->key_path, s->key_file);
+        return 0;
+    }
+    if (rc == 0)
+        rc = file_path(env->cert_path, o->cert_dir, "server.pem", e);
+    if (rc == 0)
+        rc = file_path(env->key_path, o->cert_dir, "server.key", e);
+    if (rc == 0 && s->tls_profile == TLS_COMPATIBLE)
+        rc = file_path(env->rsa_cert_path, o->cert_dir, "server-rsa.pem", e);
+    if (rc == 0 && s->tls_profile == TLS_COMPATIBLE)
+        rc = file_path(env->rsa_key_path, o->cert_dir, "server-rsa.key", e);
+    return rc;
+}
+
+static int start_http_env(struct otad *o, struct err *e)
+{
+    struct http_env *env = &o->http_env;
+    *env = (struct http_env){.settings = &o->settings,
                              .store = o->store,
                              .blobs = o->blobs,
                              .rollout = &o->rollout,
@@ -248,17 +270,7 @@ static int start_http_env(struct otad *o, struct err *e)
                              .started_at_ms = clock_wall_ms(),
                              .wake = wake};
     seal_derive(&o->seal, "token", env->token_key);
-    str_copy(env->cert_dir, sizeof env->cert_dir, o->cert_dir);
-    int rc = file_path(env->ca_path, o->cert_dir, "ca.pem", e);
-    if (rc == 0)
-        rc = file_path(env->cert_path, o->cert_dir, "server.pem", e);
-    if (rc == 0)
-        rc = file_path(env->key_path, o->cert_dir, "server.key", e);
-    if (rc == 0 && *s->cert_file) {
-        str_copy(env->cert_path, sizeof env->cert_path, s->cert_file);
-        str_copy(env->key_path, sizeof env->key_path, s->key_file);
-    }
-    return rc;
+    return find_certificates(o, e);
 }
 
 static int open_store(struct otad *o, struct err *e)
@@ -272,9 +284,13 @@ static int start_mqtt(struct otad *o, struct err *e)
 {
     struct mqtt_env env = {
         .settings = &o->settings, .store = o->store, .rollout = &o->rollout, .blobs = o->blobs};
+    /* a listener of mosquitto's has one certificate: the one that all devices can use */
+    const struct http_env *h = &o->http_env;
+    bool rsa = *h->rsa_cert_path;
     int rc = 0;
     if (o->settings.broker == BROKER_MANAGED)
-        rc = broker_start(&o->settings, o->http_env.cert_path, o->http_env.key_path, &o->broker, e);
+        rc = broker_start(&o->settings, rsa ? h->rsa_cert_path : h->cert_path,
+                          rsa ? h->rsa_key_path : h->key_path, &o->broker, e);
     if (rc == 0)
         rc = mqtt_start(&env, &o->mqtt, e);
     return rc;
@@ -296,6 +312,8 @@ static int start(struct otad *o, int *exit_code, struct err *e)
         setup_public_url(o);
     if (rc == 0)
         rc = setup_certificates(o, &renewed, e);
+    if (rc == 0)
+        setup_check_profile(o);
     if (rc == 0)
         rc = open_store(o, e);
     if (rc == 0)

@@ -71,15 +71,36 @@ static void url_host(const char *url, char host[256])
 int setup_certificates(struct otad *o, bool *renewed, struct err *e)
 {
     struct pki_names names = {0};
+    bool compatible = o->settings.tls_profile == TLS_COMPATIBLE, rsa_renewed = false;
     char host[256];
     *renewed = false;
-    int rc = pki_ensure_cas(o->cert_dir, PKI_P256, e);
+    int rc = pki_ensure_cas(o->cert_dir, compatible ? PKI_RSA_2048 : PKI_P256, e);
     if (rc < 0 || *o->settings.cert_file)
         return rc;
     url_host(o->settings.public_url, host);
     pki_names_add(&names, host);
     pki_names_of_machine(&names);
-    return pki_ensure_server(o->cert_dir, PKI_P256, &names, clock_wall_ms(), renewed, e);
+    rc = pki_ensure_server(o->cert_dir, PKI_P256, &names, clock_wall_ms(), renewed, e);
+    if (rc == 0 && compatible)
+        rc = pki_ensure_server(o->cert_dir, PKI_RSA_2048, &names, clock_wall_ms(), &rsa_renewed, e);
+    *renewed = *renewed || rsa_renewed;
+    return rc;
+}
+
+/* What needs this profile knows RSA alone, in the certificate it is shown and in the signature of a CA. */
+void setup_check_profile(const struct otad *o)
+{
+    const char *own = o->settings.cert_file;
+    char path[FILE_PATH_SIZE];
+    bool rsa;
+    struct err e;
+    if (o->settings.tls_profile != TLS_COMPATIBLE || file_path(path, o->cert_dir, "ca.pem", &e) < 0)
+        return;
+    if (pki_is_rsa(*own ? own : path, &rsa, &e) == 0 && !rsa)
+        log_warn(
+            "tls_profile is compatible, but %s has no RSA key: the devices that need this profile cannot "
+            "use it (docs/tls.md)",
+            *own ? own : path);
 }
 
 struct new_token {

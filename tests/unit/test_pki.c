@@ -551,20 +551,26 @@ static void an_authority_keeps_its_kind(void **state)
 
 /* ---- certs/make-certs.sh is the same thing by hand: what it makes, otad keeps */
 
+static void run_script(const struct folder *f, const char *option, int want)
+{
+    char command[1024], said[4096];
+    snprintf(command, sizeof command,
+             "sh certs/make-certs.sh %s %s ota.example.com localhost 127.0.0.1 ::1 192.0.2.7 >%s/out 2>&1",
+             option, f->path, f->path);
+    if ((system(command) == 0) != (want == 0)) { // NOLINT(cert-env33-c): a script is what is tested
+        slurp(f, "out", said);
+        fail_msg("%s", said);
+    }
+}
+
 static void the_script_makes_what_otad_takes(void **state)
 {
     (void)state;
     FOLDER_AUTO struct folder f = folder_make();
     struct pki_names names = names_of(some_names, ARRAY_SIZE(some_names));
-    char command[1024], before[ARRAY_SIZE(made)][4096], after[4096];
+    char before[ARRAY_SIZE(made)][4096], after[4096];
     struct err e;
-    snprintf(command, sizeof command,
-             "sh certs/make-certs.sh %s ota.example.com localhost 127.0.0.1 ::1 192.0.2.7 >%s/out 2>&1",
-             f.path, f.path);
-    if (system(command) != 0) { // NOLINT(cert-env33-c): a script is what is tested
-        slurp(&f, "out", after);
-        fail_msg("%s", after);
-    }
+    run_script(&f, "", 0);
     for (size_t i = 0; i < ARRAY_SIZE(made); i++) {
         struct stat st;
         assert_int_equal(stat(slurp(&f, made[i].name, before[i]).path, &st), 0);
@@ -573,7 +579,7 @@ static void the_script_makes_what_otad_takes(void **state)
     assert_int_equal(pki_ensure_cas(f.path, PKI_P256, &e), 0);
     assert_false(renews(&f, &names, clock_wall_ms()));
     assert_int_equal(verify(&f, "ca.pem", "localhost", NULL, clock_wall_ms()), X509_V_OK);
-    assert_int_not_equal(system(command), 0); // NOLINT(cert-env33-c)
+    run_script(&f, "", 1);
     for (size_t i = 0; i < ARRAY_SIZE(made); i++) {
         slurp(&f, made[i].name, after);
         assert_string_equal(after, before[i]);
@@ -581,6 +587,34 @@ static void the_script_makes_what_otad_takes(void **state)
     assert_true(pki_names_add(&names, "new.example.com"));
     assert_true(renews(&f, &names, clock_wall_ms()));
     assert_int_equal(verify(&f, "ca.pem", "new.example.com", NULL, clock_wall_ms()), X509_V_OK);
+}
+
+static void the_script_makes_rsa_too(void **state)
+{
+    (void)state;
+    FOLDER_AUTO struct folder f = folder_make();
+    struct pki_names names = names_of(some_names, ARRAY_SIZE(some_names));
+    bool renewed = true, rsa = false;
+    struct err e;
+    run_script(&f, "-r", 0);
+    int64_t now_ms = clock_wall_ms(); /* what the script makes begins when it is made */
+    assert_false(renews(&f, &names, now_ms));
+    assert_int_equal(pki_ensure_server(f.path, PKI_RSA_2048, &names, now_ms, &renewed, &e), 0);
+    assert_false(renewed);
+    assert_int_equal(verify_file(&f, "ca.pem", "server-rsa.pem", "localhost", NULL, now_ms), X509_V_OK);
+    X509 *leaf = cert_at(&f, "server-rsa.pem", 0), *ca = cert_at(&f, "device-ca.pem", 0);
+    assert_int_equal(X509_get_key_usage(leaf), KU_DIGITAL_SIGNATURE | KU_KEY_ENCIPHERMENT);
+    assert_int_equal(X509_get_signature_nid(leaf), NID_sha256WithRSAEncryption);
+    assert_int_equal(X509_get_signature_nid(ca), NID_sha256WithRSAEncryption);
+    X509_free(leaf);
+    X509_free(ca);
+    assert_int_equal(pki_is_rsa(folder_file(&f, "server-rsa.pem").path, &rsa, &e), 0);
+    assert_true(rsa);
+    assert_int_equal(pki_is_rsa(folder_file(&f, "server.pem").path, &rsa, &e), 0);
+    assert_false(rsa);
+    run_script(&f, "-r", 1);
+    run_script(&f, "", 1);
+    run_script(&f, "-x", 1);
 }
 
 int main(void)
@@ -602,6 +636,7 @@ int main(void)
         cmocka_unit_test(a_second_certificate_with_an_rsa_key),
         cmocka_unit_test(an_authority_keeps_its_kind),
         cmocka_unit_test(the_script_makes_what_otad_takes),
+        cmocka_unit_test(the_script_makes_rsa_too),
     };
     return cmocka_run_group_tests_name("pki", tests, NULL, NULL);
 }

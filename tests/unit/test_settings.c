@@ -53,6 +53,7 @@ static void test_defaults(void **state)
     assert_int_equal(s.http_port, 0);
     assert_int_equal(s.broker, BROKER_MANAGED);
     assert_int_equal(s.log_level, LOG_LEVEL_INFO);
+    assert_int_equal(s.tls_profile, TLS_MODERN);
     assert_int_equal(s.max_upload_bytes, 4LL << 30);
     assert_int_equal(s.presence_timeout_ms, 300000);
 }
@@ -89,6 +90,7 @@ static void test_refused(void **state)
         {"broker=none", "broker"},
         {"broker=", "broker"},
         {"log_level=loud", "log_level"},
+        {"tls_profile=old", "tls_profile"},
         {"public_url=ota.lan", "public_url"},
         {"broker=external", "mqtt_host"},
         {"cert_file=/x.pem", "cert_file"},
