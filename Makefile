@@ -60,8 +60,9 @@ LIBS := -lmicrohttpd -lgnutls -lssl -lcrypto -lmosquitto -ljansson -lcbor -lsqli
 ROOMS := base model config store image rollout protocol http mqtt
 LIB_SRC := $(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c))
 LIB_OBJ := $(LIB_SRC:src/%.c=$(BUILD)/obj/%.o)
-PLUGIN_OBJ := $(patsubst src/%.c,$(BUILD)/pic/%.o,$(wildcard src/broker_plugin/*.c) \
-	src/base/err.c src/base/str.c src/base/json.c src/base/clock.c src/base/digest.c src/base/seal.c src/base/file.c)
+PLUGIN_BASE := err str json clock digest crc16 seal file pki_client
+PLUGIN_OBJ := $(patsubst src/%.c,$(BUILD)/pic/%.o,$(wildcard src/broker_plugin/*.c src/protocol/*.c src/model/*.c) \
+	$(PLUGIN_BASE:%=src/base/%.c))
 MAIN_OBJ := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/main.c src/main/*.c))
 SIM_OBJ := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/sim/*.c))
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
@@ -111,7 +112,7 @@ $(BUILD)/otad-sim: $(SIM_OBJ) $(BUILD)/libotad.a
 
 $(BUILD)/otad_broker.so: $(PLUGIN_OBJ)
 	$(SAY)
-	$(Q)$(CC) $(PLUGIN_CFLAGS) -shared $(HARDEN_LDFLAGS) -o $@ $^ -lsqlite3 -ljansson -lcrypto
+	$(Q)$(CC) $(PLUGIN_CFLAGS) -shared $(HARDEN_LDFLAGS) -o $@ $^ -lsqlite3 -ljansson -lcbor -lcrypto
 
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libotad.a $(BUILD)/flags
 	@mkdir -p $(@D)

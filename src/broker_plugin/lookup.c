@@ -1,6 +1,5 @@
 #include "lookup.h"
 
-#include "base/digest.h"
 #include "base/str.h"
 
 #include <sqlite3.h>
@@ -10,11 +9,16 @@
 
 #define BUSY_MS 50
 
-/* sql/ is the daemon's: what the plugin reads is this one line, at each login. */
+/* sql/ is the daemon's: what the plugin reads is this one line, at each login. Names of things are unique
+ * among all products of their protocol. */
 static const char login[] =
-    "SELECT p.protocol, p.enabled, p.enrolment = 'open', p.enrolment_secret, d.id IS NOT NULL, d.enabled, "
-    "d.secret "
-    "FROM product p LEFT JOIN device d ON d.product_id = p.id AND d.name = ?2 WHERE p.key = ?1";
+    "SELECT p.protocol, p.key, p.enabled, p.enrolment = 'open', p.enrolment_secret, d.id IS NOT NULL, "
+    "d.enabled, d.secret "
+    "FROM product p LEFT JOIN device d ON d.product_id = p.id AND d.name = ?2 WHERE p.key = ?1 "
+    "UNION ALL "
+    "SELECT p.protocol, p.key, p.enabled, 0, NULL, 1, d.enabled, d.secret "
+    "FROM device d CROSS JOIN product p ON p.id = d.product_id "
+    "WHERE ?1 = '' AND d.name = ?2 AND p.protocol = ?3 LIMIT 1";
 
 struct lookup {
     char *path;
@@ -22,9 +26,6 @@ struct lookup {
     sqlite3 *db;
     sqlite3_stmt *stmt;
 };
-
-/* The protocols whose devices log in as product/device with a secret as it is. */
-static const char *const protocols[] = {"native"};
 
 struct lookup *lookup_open(const char *store_path, const struct seal *seal)
 {
@@ -77,65 +78,62 @@ static int connect_store(struct lookup *l, struct err *e)
     return 0;
 }
 
-/* Whether the password is the secret sealed in this column; false for null and for what does not open. */
-static bool opens(struct lookup *l, int column, const char *purpose, const char *owner, const char *password)
+/* The secret sealed in this column; "" for null and for what does not open. */
+static void unseal(struct lookup *l, int column, const char *purpose, const char *owner,
+                   char out[SECRET_SIZE])
 {
-    char secret[SEALED_SIZE];
     struct err e;
     const void *sealed = sqlite3_column_blob(l->stmt, column);
     int len = sqlite3_column_bytes(l->stmt, column);
     if (!sealed || len <= SEAL_OVERHEAD || len > SEALED_SIZE ||
-        seal_open(l->seal, purpose, owner, sealed, (size_t)len, secret, sizeof secret, &e) < 0)
-        return false;
-    bool same = *secret && same_secret(secret, strlen(secret), password, strlen(password));
-    explicit_bzero(secret, sizeof secret);
-    return same;
+        seal_open(l->seal, purpose, owner, sealed, (size_t)len, out, SECRET_SIZE, &e) < 0)
+        out[0] = '\0';
 }
 
-static bool known_protocol(const char *name)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)
-        if (name && strcmp(protocols[i], name) == 0)
-            return true;
-    return false;
-}
-
-static int judge(struct lookup *l, const char *product, const char *device, const char *password,
-                 struct err *e)
+static int read_row(struct lookup *l, const char *protocol, const char *device, struct credentials *out,
+                    struct err *e)
 {
     char owner[PRODUCT_SIZE + DEVICE_SIZE];
-    bool open = sqlite3_column_int(l->stmt, 2), known = sqlite3_column_int(l->stmt, 4);
-    snprintf(owner, sizeof owner, "%s/%s", product, device);
-    if (!known_protocol((const char *)sqlite3_column_text(l->stmt, 0)))
-        return err_set(e, ERR_UNAUTHORIZED, "the product's protocol is not spoken over MQTT");
-    if (!sqlite3_column_int(l->stmt, 1))
-        return err_set(e, ERR_UNAUTHORIZED, "the product is disabled");
-    if (known && !sqlite3_column_int(l->stmt, 5))
-        return err_set(e, ERR_UNAUTHORIZED, "the device is disabled");
-    if (known && opens(l, 6, "device", owner, password))
-        return 0;
-    if (open && opens(l, 3, "enrolment", product, password))
-        return 0;
-    return err_set(e, ERR_UNAUTHORIZED, known || open ? "wrong secret" : "unknown device");
+    const char *spoken = (const char *)sqlite3_column_text(l->stmt, 0);
+    const char *product = (const char *)sqlite3_column_text(l->stmt, 1);
+    if (!spoken || strcmp(spoken, protocol) != 0)
+        return err_set(e, ERR_UNAUTHORIZED, "the product's devices do not log in like that");
+    *out = (struct credentials){.product_enabled = sqlite3_column_int(l->stmt, 2),
+                                .open = sqlite3_column_int(l->stmt, 3),
+                                .known = sqlite3_column_int(l->stmt, 5),
+                                .device_enabled = sqlite3_column_int(l->stmt, 6)};
+    if (!str_copy(out->names.product, sizeof out->names.product, product) ||
+        !str_copy(out->names.device, sizeof out->names.device, device))
+        return err_set(e, ERR_UNAUTHORIZED, "names that are too long");
+    snprintf(owner, sizeof owner, "%s/%s", out->names.product, out->names.device);
+    unseal(l, 4, "enrolment", out->names.product, out->product_secret);
+    unseal(l, 7, "device", owner, out->secret);
+    return 0;
 }
 
-int lookup_check(struct lookup *l, const char *product, const char *device, const char *password,
-                 struct err *e)
+int lookup_find(struct lookup *l, const char *protocol, const struct login_claim *claim,
+                struct credentials *out, struct err *e)
 {
     int rc = connect_store(l, e);
     if (rc < 0)
         return rc;
-    sqlite3_bind_text(l->stmt, 1, product, -1, SQLITE_STATIC);
-    sqlite3_bind_text(l->stmt, 2, device, -1, SQLITE_STATIC);
+    sqlite3_bind_text(l->stmt, 1, claim->product, -1, SQLITE_STATIC);
+    sqlite3_bind_text(l->stmt, 2, claim->device, -1, SQLITE_STATIC);
+    sqlite3_bind_text(l->stmt, 3, protocol, -1, SQLITE_STATIC);
     int step = sqlite3_step(l->stmt);
     if (step == SQLITE_ROW)
-        rc = judge(l, product, device, password, e);
+        rc = read_row(l, protocol, claim->device, out, e);
     else if (step == SQLITE_DONE)
-        rc = err_set(e, ERR_UNAUTHORIZED, "unknown product");
+        rc = err_set(e, ERR_UNAUTHORIZED, *claim->product ? "unknown product" : "unknown device");
     else
         return fail(l, "read", e);
     /* no read transaction stays open: the checkpoints would wait for it */
     sqlite3_reset(l->stmt);
     sqlite3_clear_bindings(l->stmt);
     return rc;
+}
+
+void credentials_wipe(struct credentials *c)
+{
+    explicit_bzero(c, sizeof *c);
 }

@@ -22,7 +22,7 @@ BELOW = {  # room: the rooms it may include, its own always among them
     "rollout": ["base", "model", "store"],
     "http": ["base", "model", "config", "store", "image", "protocol", "rollout"],
     "mqtt": ["base", "model", "config", "store", "image", "protocol", "rollout"],
-    "broker_plugin": ["base", "model"],
+    "broker_plugin": ["base", "model", "protocol"],
     "sim": ["base", "model", "protocol"],
 }
 # A module may be held to less than its room: these are pure functions that happen to stand in a busy room.

@@ -312,6 +312,116 @@ static void test_offers(void **state)
     check_offer(&what, "{\"id\":null}");
 }
 
+/* ---- logging in */
+
+static const struct {
+    const char *username, *product, *device; /* product NULL: not its shape */
+} names[] = {
+    {"p/d", "p", "d"},
+    {"thermo/aa:bb-01@x_.", "thermo", "aa:bb-01@x_."},
+    {TEXT_64 "/" TEXT_64 TEXT_64, TEXT_64, TEXT_64 TEXT_64},
+    {TEXT_64 "x/d", NULL, NULL},
+    {"p/" TEXT_64 TEXT_64 "x", NULL, NULL},
+    {NULL, NULL, NULL},
+    {"", NULL, NULL},
+    {"/", NULL, NULL},
+    {"p/", NULL, NULL},
+    {"/d", NULL, NULL},
+    {"p", NULL, NULL},
+    {"p/d/e", NULL, NULL},
+    {"p//d", NULL, NULL},
+    {"p/+", NULL, NULL},
+    {"#/d", NULL, NULL},
+    {"p/..", NULL, NULL},
+    {"./d", NULL, NULL},
+    {"p/d\n", NULL, NULL},
+    {"p/\xc3\xa9", NULL, NULL},
+};
+
+static void test_claims(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        struct login login = {.client_id = "x", .username = names[i].username, .password = "secret"};
+        struct login_claim claim = {0};
+        bool native = protocol_by_login(&login, &claim) == &native_protocol;
+        if (native != (names[i].product != NULL))
+            fail_msg("%s", names[i].username);
+        if (native) {
+            assert_string_equal(claim.product, names[i].product);
+            assert_string_equal(claim.device, names[i].device);
+        }
+    }
+}
+
+static void test_proofs(void **state)
+{
+    (void)state;
+    const struct login_claim claim = {"p", "d"};
+    static const struct {
+        const char *password;
+        bool proven;
+    } cases[] = {{"secret", true},   {"Secret", false}, {"secre", false},
+                 {"secrets", false}, {"", false},       {NULL, false}};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct login login = {.client_id = "x", .username = "p/d", .password = cases[i].password};
+        assert_int_equal(native_protocol.login.proven(&login, &claim, SECRET_DEVICE, "secret", 0),
+                         cases[i].proven);
+        assert_int_equal(native_protocol.login.proven(&login, &claim, SECRET_PRODUCT, "secret", 0),
+                         cases[i].proven);
+    }
+}
+
+/* ---- topics */
+
+static const struct {
+    const char *topic;
+    bool publish, hear, subscribe, is_offer;
+} topics[] = {
+    {"ota/p/d1/inform", true, false, true, false},
+    {"ota/p/d1/progress", true, false, true, false},
+    {"ota/p/d1/request", true, false, true, false},
+    {"ota/p/d1/offer", false, true, true, true},
+    {"ota/p/d1/+", false, false, true, true},
+    {"ota/p/d1/#", false, false, true, true},
+    {"ota/p/d1/offer/#", false, false, true, true},
+    {"ota/p/d1/+/#", false, false, true, true},
+    {"ota/p/d1/informs", false, false, true, false},
+    {"ota/p/d1/inform/x", false, false, true, false},
+    {"ota/p/d1/offer/x", false, false, true, false},
+    {"ota/p/d1/", false, false, true, false},
+    {"ota/p/d1", false, false, false, false},
+    {"ota/p/d10/inform", false, false, false, false},
+    {"ota/p/d/inform", false, false, false, false},
+    {"ota/p/d2/inform", false, false, false, false},
+    {"ota/p/d2/offer", false, false, false, false},
+    {"ota/q/d1/offer", false, false, false, false},
+    {"ota/p/+/offer", false, false, false, false},
+    {"ota/+/d1/offer", false, false, false, false},
+    {"ota/p/#", false, false, false, false},
+    {"#", false, false, false, false},
+    {"+/p/d1/offer", false, false, false, false},
+    {"$share/g/ota/p/d1/offer", false, false, false, false},
+    {"/ota/p/d1/offer", false, false, false, false},
+    {"OTA/p/d1/offer", false, false, false, false},
+    {"$otad/v1/presence", false, false, false, false},
+    {"$CONTROL/otad/v1", false, false, false, false},
+    {"", false, false, false, false},
+};
+
+static void test_topics(void **state)
+{
+    (void)state;
+    const struct topic_rules *rules = &native_protocol.topics;
+    for (size_t i = 0; i < ARRAY_SIZE(topics); i++)
+        if (topic_fits(rules->publish, topics[i].topic, "p", "d1") != topics[i].publish ||
+            topic_fits(rules->hear, topics[i].topic, "p", "d1") != topics[i].hear ||
+            topic_fits(rules->subscribe, topics[i].topic, "p", "d1") != topics[i].subscribe ||
+            (topics[i].subscribe && topic_brings(topics[i].topic, rules->offers, "p", "d1")) !=
+                topics[i].is_offer)
+            fail_msg("%s", topics[i].topic);
+}
+
 static void test_table(void **state)
 {
     (void)state;
@@ -338,6 +448,9 @@ int main(void)
         cmocka_unit_test(test_hostile_topics),
         cmocka_unit_test(test_hostile_sizes),
         cmocka_unit_test(test_offers),
+        cmocka_unit_test(test_claims),
+        cmocka_unit_test(test_proofs),
+        cmocka_unit_test(test_topics),
         cmocka_unit_test(test_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
