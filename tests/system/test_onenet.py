@@ -1,15 +1,18 @@
-"""OneNET's devices: its HTTP service over bare sockets, as modems and small controllers use it."""
+"""OneNET's devices: its HTTP service over bare sockets, as modems and small controllers use it, and its MQTT."""
 import base64
 import ctypes
 import hashlib
 import hmac
 import json
+import queue
 import re
 import socket
 import subprocess
+import threading
 import time
 import urllib.parse
 
+import paho.mqtt.client as paho
 import pytest
 
 from files import pattern
@@ -432,6 +435,183 @@ def test_one_segment(task):
             found = sock.recv(65536)
             head, body = found.split(b"\r\n\r\n", 1)
             assert b"Content-Length: %d\r\n" % len(body) in head + b"\r\n" and body
+
+
+# ---- MQTT
+
+class Listener:
+    """A paho client that logs in as OneNET's devices do, and subscribes to some of its own topics."""
+
+    def __init__(self, otad, product, name, password, *rests, client_id=None, tls=True):
+        self.own = f"$sys/{product}/{name}/"
+        self.rests, self.rc, self.granted = rests, None, []
+        self.messages = queue.Queue()
+        self.answered, self.subscribed, self.ended = threading.Event(), threading.Event(), threading.Event()
+        self.client = paho.Client(name if client_id is None else client_id, reconnect_on_failure=False)
+        self.client.username_pw_set(product, password)
+        if tls:
+            self.client.tls_set_context(otad.tls())
+        self.client.on_connect = self._on_connect
+        self.client.on_subscribe = self._on_subscribe
+        self.client.on_disconnect = lambda *_: self.ended.set()
+        self.client.on_message = lambda _client, _data, message: self.messages.put(message)
+        self.client.connect("localhost", otad.mqtt_port if tls else otad.mqtt_plain_port)
+        self.client.loop_start()
+        assert self.answered.wait(WAIT_S), "no CONNACK"
+        assert not rests or self.rc or self.subscribed.wait(WAIT_S), "no SUBACK"
+
+    def _on_connect(self, client, _data, _flags, rc):
+        self.rc = rc
+        if rc == 0 and self.rests:
+            client.subscribe([(self.own + rest, 1) for rest in self.rests])
+        self.answered.set()
+
+    def _on_subscribe(self, _client, _data, _mid, granted):
+        self.granted = list(granted)
+        self.subscribed.set()
+
+    def say(self, rest, payload, own=None):
+        info = self.client.publish((own or self.own) + rest, payload, 1)
+        info.wait_for_publish(WAIT_S)
+        assert info.is_published()
+
+    def next(self, rest):
+        """The next message, which must be on this topic, with QoS 1 and not retained."""
+        message = self.messages.get(timeout=WAIT_S)
+        assert (message.topic, message.qos, message.retain) == (self.own + rest, 1, False)
+        return message.payload.decode()
+
+    def command(self):
+        return json.loads(self.next("cmd_exec"))
+
+    def disconnect(self):
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@pytest.fixture
+def listen(otad):
+    made = []
+
+    def make(*args, **more):
+        made.append(Listener(otad, *args, **more))
+        return made[-1]
+    yield make
+    for one in made:
+        one.disconnect()
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_an_update_as_esp32_firmware_does_it(otad, product, listen, tls):
+    data = pattern(40_003)
+    device = listen(product.key, "dev01", product.register("dev01")["secret"], "cmd_exec", tls=tls)
+    device.say("upload_info", '{"version":"v1.1.0"}')
+    row = product.upload(data, version="v1.2.0")
+    campaign = product.campaign(row)
+    text = device.next("cmd_exec")
+    params = json.loads(text)["params"]
+    assert text == (f'{{"cmd":"upgrade_firmware","params":{{"url":"{params["url"]}","md5":"{row["md5"]}",'
+                    '"size":40003}}')
+    assert otad.fetch(params["url"]).data == data
+    device.say("upgrade/status", '{"progress":50}')
+    row = otad.wait_state(campaign, "dev01", "downloading")
+    assert row["percent"] == 50
+    device.say("upgrade/status", '{"progress":100}')
+    otad.wait_state(campaign, "dev01", "installing")
+    device.say("upload_info", '{"fw_version":"v1.2.0"}')
+    otad.wait_state(campaign, "dev01", "succeeded")
+    device.say("firmware/request", "")
+    assert device.next("cmd_exec") == '{"cmd":"none","params":{}}'
+    assert device.messages.empty()
+
+
+def test_a_request_is_answered_with_what_is_due(otad, product, listen):
+    device = listen(product.key, "dev01", product.register("dev01")["secret"], "cmd_exec", "ota/inform")
+    campaign = product.campaign(product.upload(version="2"), policy={"max_attempts": 1})
+    first = device.command()
+    assert device.next("ota/inform") == f'{{"id":"{execution_id(otad, campaign)}","version":"1.0"}}'
+    device.say("firmware/request", '{"version":"1"}')
+    assert device.command()["params"]["md5"] == first["params"]["md5"]
+    device.say("ota/inform_reply", '{"id":"1","code":200,"msg":"success"}')
+    device.say("upgrade/status", '{"progress":-1,"msg":"no \\u0007 partition"}')
+    row = otad.wait_state(campaign, "dev01", "failed")
+    assert (row["reason"], row["detail"]) == ("unknown", "no   partition")
+    device.say("firmware/request", "")
+    assert device.command() == {"cmd": "none", "params": {}}
+
+
+def execution_id(otad, campaign, name="dev01"):
+    return otad.executions(campaign)[name]["id"]
+
+
+def test_the_trigger_of_the_http_service(otad, product, listen):
+    thing = Thing(otad, product)
+    device = listen(product.key, "dev01", thing.token, "ota/inform")
+    data = pattern(3000)
+    campaign = product.campaign(product.upload(data, version="1.3"))
+    assert device.next("ota/inform") == f'{{"id":"{execution_id(otad, campaign)}","version":"1.0"}}'
+    device.say("ota/inform_reply", '{"id":"1","code":200,"msg":"success"}')
+    found = thing.check("1.2")["data"]
+    assert thing.fetch(found["tid"], found["size"], 1024) == data
+    assert thing.step(found["tid"], 201) == SUCC
+    otad.wait_state(campaign, "dev01", "installing")
+    assert thing.version("1.3") == SUCC
+    otad.wait_state(campaign, "dev01", "succeeded")
+    assert device.messages.empty()  # no command: it has not subscribed to them
+
+
+def test_passwords(otad, product, listen):
+    key = product.register("dev01")["secret"]
+    own, whole = f"products/{product.key}/devices/dev01", f"products/{product.key}"
+    good = [key, token(whole, key), token(own, key, order="et sign res version method"),
+            urllib.parse.unquote(token(own, key, method="sha256"))]
+    good += [token(own, key, method=method) for method in ("md5", "sha1", "sha256")]
+    for password in good:
+        assert listen(product.key, "dev01", password).rc == 0, password
+    other = product.register("dev02")["secret"]
+    bad = [key[:-1], "", token(own, key, end_s=int(time.time()) - 1), token(own, other), token("userid/1", key),
+           token(f"products/{product.key}/devices/dev02", other), token("products/other/devices/dev01", key), other]
+    for password in bad:
+        assert listen(product.key, "dev01", password).rc in (4, 5), password
+    assert listen(product.key, "dev02", token(own, key)).rc in (4, 5)
+    assert listen("other", "dev01", token(own, key)).rc in (4, 5)
+    native = Product(otad)
+    native.register("dev01", secret=key)
+    assert listen(native.key, "dev01", key).rc in (4, 5)
+
+
+def test_a_new_device_by_the_product_s_key(otad, listen):
+    product = Product(otad, protocol="onenet", enrolment="open")
+    device = listen(product.key, "new", token(f"products/{product.key}", product.enrolment_secret), "cmd_exec")
+    device.say("upload_info", '{"version":"1"}')
+    wait_until(lambda: otad.api("GET", f"/devices/{product.key}/new").status == 200)
+    product.campaign(product.upload(version="2"))
+    assert device.command()["cmd"] == "upgrade_firmware"
+
+
+def test_topics_of_others(otad, product, listen):
+    first, second = (product.register(name)["secret"] for name in ("dev01", "dev02"))
+    victim = listen(product.key, "dev01", first, "cmd_exec")
+    other = listen(product.key, "dev02", second, "cmd_exec")
+    other.client.subscribe([(f"$sys/{product.key}/dev01/cmd_exec", 1), (f"$sys/{product.key}/+/cmd_exec", 1), ("#", 0)])
+    wait_until(lambda: len(other.granted) == 3)
+    assert other.granted == [128, 128, 128]
+    campaign = product.campaign(product.upload(version="2"), target={"devices": ["dev01"]})
+    victim.command()
+    other.say("upgrade/status", '{"progress":-1}', own=victim.own)
+    other.say("cmd_exec", '{"cmd":"upgrade_firmware","params":{"url":"https://evil"}}', own=victim.own)
+    other.say("firmware/request", "")
+    assert other.command() == {"cmd": "none", "params": {}}  # and whatever came before it is in the store
+    assert otad.state_of(campaign, "dev01") == "offered"
+    victim.say("firmware/request", "")
+    assert victim.command()["cmd"] == "upgrade_firmware" and victim.messages.empty()
+
+
+def test_one_session(product, listen):
+    key = product.register("dev01")["secret"]
+    first = listen(product.key, "dev01", key)
+    assert listen(product.key, "dev01", key, "cmd_exec").rc == 0
+    assert first.ended.wait(WAIT_S)
 
 
 # ---- the page
