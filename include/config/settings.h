@@ -23,6 +23,8 @@ struct settings {
     int64_t broker;          /* enum broker_mode */
     int64_t mqtt_port;       /* TLS */
     int64_t mqtt_plain_port; /* 0 off */
+    int64_t mqtt_cert_port;  /* TLS, with a client certificate; 0 off */
+    int64_t mqtt_psk_port;   /* TLS with a shared key; 0 off */
     char mqtt_host[256];     /* external: the broker's host; managed: unused */
     char mqtt_username[129]; /* external */
     char mqtt_password_file[FILE_PATH_SIZE];

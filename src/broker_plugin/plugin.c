@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "logins.h"
 #include "model/delivery.h"
+#include "psk.h"
 #include "topics.h"
 #include "wishes.h"
 
@@ -82,6 +83,16 @@ static int on_control(int event, void *data, void *userdata)
     return MOSQ_ERR_SUCCESS;
 }
 
+static int on_psk_key(int event, void *data, void *userdata)
+{
+    const struct mosquitto_evt_psk_key *ask = data;
+    (void)event;
+    return ask->identity && ask->max_key_len > 0 &&
+                   psk_find(userdata, ask->identity, ask->key, (size_t)ask->max_key_len)
+               ? MOSQ_ERR_SUCCESS
+               : MOSQ_ERR_AUTH;
+}
+
 /* A reload is one pass of the broker's loop: it begins with RELOAD and ends with TICK. */
 static int on_reload(int event, void *data, void *userdata)
 {
@@ -111,6 +122,7 @@ static const struct {
     {MOSQ_EVT_BASIC_AUTH, on_basic_auth, NULL}, {MOSQ_EVT_ACL_CHECK, on_acl_check, NULL},
     {MOSQ_EVT_DISCONNECT, on_disconnect, NULL}, {MOSQ_EVT_CONTROL, on_control, CONTROL_TOPIC},
     {MOSQ_EVT_RELOAD, on_reload, NULL},         {MOSQ_EVT_TICK, on_tick, NULL},
+    {MOSQ_EVT_PSK_KEY, on_psk_key, NULL},
 };
 
 EXPORT int mosquitto_plugin_version(int supported_version_count, const int *supported_versions)

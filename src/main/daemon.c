@@ -355,12 +355,26 @@ static void stop(struct otad *o)
         close(o->lock_fd);
 }
 
+static void greet_mqtt(const struct settings *s)
+{
+    const struct {
+        int64_t port;
+        const char *how;
+    } ports[] = {{s->mqtt_port, "over TLS"},
+                 {s->mqtt_cert_port, "over TLS with a client certificate"},
+                 {s->mqtt_psk_port, "over TLS with a shared key"},
+                 {s->mqtt_plain_port, "without TLS"}};
+    for (size_t i = 0; i < ARRAY_SIZE(ports); i++)
+        if (ports[i].port)
+            log_info("MQTT %s on port %lld", ports[i].how, (long long)ports[i].port);
+}
+
 static void greet(const struct otad *o)
 {
     const struct settings *s = &o->settings;
     log_info("otad " OTAD_VERSION " serves %s (HTTPS on port %lld)", s->public_url, (long long)s->https_port);
     if (s->broker == BROKER_MANAGED)
-        log_info("MQTT over TLS on port %lld", (long long)s->mqtt_port);
+        greet_mqtt(s);
     else
         log_info("MQTT by the broker at %s:%lld", s->mqtt_host, (long long)s->mqtt_port);
     log_info("the CA that devices trust: %s", o->http_env.ca_path);

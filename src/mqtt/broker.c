@@ -176,9 +176,9 @@ static int start(struct broker *b, bool patient, struct err *e)
     int lock_fd = take_lock(b->paths.lock, patient, e);
     if (lock_fd < 0)
         return lock_fd;
-    rc = check_port(s->mqtt_port, e);
-    if (rc == 0 && s->mqtt_plain_port)
-        rc = check_port(s->mqtt_plain_port, e);
+    const int64_t ports[] = {s->mqtt_port, s->mqtt_plain_port, s->mqtt_cert_port, s->mqtt_psk_port};
+    for (size_t i = 0; i < ARRAY_SIZE(ports) && rc == 0; i++)
+        rc = ports[i] ? check_port(ports[i], e) : 0;
     if (rc == 0)
         rc = broker_conf_write(s, &b->paths, e);
     if (rc == 0) {

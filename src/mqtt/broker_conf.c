@@ -49,7 +49,7 @@ int broker_paths_find(const struct settings *s, const char *cert_path, const cha
     } rows[] = {{out->dir, BROKER_DIR},           {out->conf, BROKER_DIR "/mosquitto.conf"},
                 {out->lock, BROKER_DIR "/lock"},  {out->socket, BROKER_SOCKET},
                 {out->password, BROKER_PASSWORD}, {out->store, "otad.db"},
-                {out->seal, "keys/secret.key"}};
+                {out->seal, "keys/secret.key"},   {out->device_ca, "certs/device-ca.pem"}};
     int rc = check(s->data_dir, e);
     for (size_t i = 0; i < ARRAY_SIZE(rows) && rc == 0; i++)
         rc = file_path(rows[i].out, s->data_dir, rows[i].name, e);
@@ -89,6 +89,15 @@ static void print_listeners(FILE *f, const struct settings *s, const struct brok
     fprintf(f, "listener 0 %s\n", p->socket);
     fprintf(f, "listener %d\nmax_connections 20000\ncertfile %s\nkeyfile %s\ntls_version tlsv1.2\n",
             (int)s->mqtt_port, p->cert, p->key);
+    /* not use_identity_as_username: the plugin would not be asked */
+    if (s->mqtt_cert_port)
+        fprintf(f,
+                "listener %d\nmax_connections 20000\ncertfile %s\nkeyfile %s\ntls_version tlsv1.2\n"
+                "cafile %s\nrequire_certificate true\n",
+                (int)s->mqtt_cert_port, p->cert, p->key, p->device_ca);
+    if (s->mqtt_psk_port)
+        fprintf(f, "listener %d\nmax_connections 20000\npsk_hint otad\ntls_version tlsv1.2\n",
+                (int)s->mqtt_psk_port);
     if (s->mqtt_plain_port)
         fprintf(f, "listener %d\nmax_connections 20000\n", (int)s->mqtt_plain_port);
 }

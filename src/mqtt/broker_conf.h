@@ -8,7 +8,7 @@ struct broker_paths { /* absolute */
     char dir[FILE_PATH_SIZE], conf[FILE_PATH_SIZE], lock[FILE_PATH_SIZE];
     char socket[FILE_PATH_SIZE], password[FILE_PATH_SIZE];
     char store[FILE_PATH_SIZE], seal[FILE_PATH_SIZE];
-    char cert[FILE_PATH_SIZE], key[FILE_PATH_SIZE];
+    char cert[FILE_PATH_SIZE], key[FILE_PATH_SIZE], device_ca[FILE_PATH_SIZE];
     char plugin[FILE_PATH_SIZE];
 };
 
