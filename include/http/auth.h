@@ -21,6 +21,9 @@ const char *auth_bearer(const char *header);
  * divides. The slash may be escaped as in a URL. False for anything else. Pure. */
 bool auth_basic(const char *header, struct basic *out);
 
+/* The name of a caller of ROLE_DEVICE taken apart; "", and product is "", for another's. Pure. */
+const char *auth_device(const struct caller *caller, char product[PRODUCT_SIZE]);
+
 /* viewer < uploader, operator < admin: an uploader may not operate, an operator may not upload. A route for
  * devices takes every operator too. Pure. */
 bool auth_allows(enum role have, enum role need);

@@ -46,8 +46,9 @@ struct reply {
     uint64_t size;
     unsigned char sha256[32]; /* of the file */
     int64_t modified_at_ms;
-    int64_t execution_id; /* which the file is fetched for; 0 none is known */
-    char attachment[129]; /* "" none: the name a browser shall save the file under */
+    int64_t execution_id;    /* which the file is fetched for; 0 none is known */
+    char md5[MD5_TEXT_SIZE]; /* of the file, for the header field x-MD5; "" none */
+    char attachment[129];    /* "" none: the name a browser shall save the file under */
 };
 
 struct upload; /* http/upload: the temporary file of PUT /firmware */
@@ -55,6 +56,7 @@ struct upload; /* http/upload: the temporary file of PUT /firmware */
 struct request {
     const struct http_env *env;
     const struct route *route;
+    bool head; /* the method is HEAD: handlers of routes that begin something then must not */
     struct MHD_Connection *connection;
     struct caller caller;
     const char *target;            /* path and query as they came; never logged: it may hold a signature */

@@ -37,10 +37,6 @@ int api_tag_check(const char *key, const char *value, const char *field, struct 
 /* A key that must be a product's; ERR_INVALID names the field "product". */
 int api_product(struct db *db, const char *key, struct product *out, struct err *e);
 
-/* The reply is the bytes of f; whoever calls has settled that the caller may have them. ERR_NOT_FOUND once it
- * is withdrawn. */
-int api_file_send(struct request *r, const struct firmware *f, struct err *e);
-
 /* Firmware as the interface shows it; api_firmware_files adds the list of its files. */
 json_t *api_firmware_json(const struct firmware *f);
 int api_firmware_files(struct db *db, const struct firmware *f, json_t *out, struct err *e);

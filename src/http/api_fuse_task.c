@@ -1,6 +1,7 @@
 /* OneNET's HTTP service about a task: {tid} is a campaign, and to a device it is its execution there. */
 #include "api_fuse.h"
 
+#include "file.h"
 #include "http/route.h"
 #include "protocol/liberal.h"
 #include "protocol/onenet.h"
@@ -101,7 +102,7 @@ int api_fuse_download(struct request *r, struct db *db, struct err *e)
     if (rc == 0)
         rc = find_firmware(db, ev.execution_id, &f, e);
     if (rc == 0)
-        rc = api_file_send(r, &f, e);
+        rc = file_send(r, &f, e);
     if (rc == 0)
         r->reply.execution_id = ev.execution_id;
     return rc;

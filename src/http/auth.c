@@ -65,6 +65,17 @@ bool auth_basic(const char *header, struct basic *out)
     return split(text, out);
 }
 
+const char *auth_device(const struct caller *caller, char product[PRODUCT_SIZE])
+{
+    size_t len = strcspn(caller->name, "/");
+    product[0] = '\0';
+    if (caller->role != ROLE_DEVICE || len >= PRODUCT_SIZE || caller->name[len] == '\0')
+        return "";
+    memcpy(product, caller->name, len);
+    product[len] = '\0';
+    return caller->name + len + 1;
+}
+
 bool auth_allows(enum role have, enum role need)
 {
     static const unsigned holds[ROLES] = {

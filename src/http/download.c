@@ -203,14 +203,16 @@ static struct MHD_Response *not_modified(struct request *r, unsigned *status)
     return response;
 }
 
-static struct MHD_Response *whole(struct request *r, struct download *d, bool head)
+static struct MHD_Response *whole(struct request *r, struct download *d)
 {
-    struct MHD_Response *response = start(d, head);
+    struct MHD_Response *response = start(d, r->head);
     if (!response)
         return NULL;
     add_type(response, r);
     add_identity(response, r);
     add_freshness(response, r);
+    if (r->reply.md5[0])
+        MHD_add_response_header(response, "x-MD5", r->reply.md5);
     return response;
 }
 
@@ -253,12 +255,12 @@ static struct MHD_Response *many_parts(struct request *r, struct download *d, co
     return response;
 }
 
-static struct MHD_Response *file_response(struct request *r, bool head, bool use_range, unsigned *status,
+static struct MHD_Response *file_response(struct request *r, bool use_range, unsigned *status,
                                           uint64_t *length)
 {
     struct range parts[RANGES_MAX];
     size_t n = 0;
-    const char *header = head || !use_range ? NULL : request_header(r, "Range");
+    const char *header = r->head || !use_range ? NULL : request_header(r, "Range");
     enum range_verdict verdict = range_parse(header, r->reply.size, true, parts, &n);
     if (verdict == RANGE_UNSATISFIABLE)
         return failed(r, ERR_RANGE, status);
@@ -269,15 +271,15 @@ static struct MHD_Response *file_response(struct request *r, bool head, bool use
     progress_begin(&d->progress, r);
     r->reply.fd = -1;
     *status = verdict == RANGE_WHOLE ? 200 : 206;
-    *length = head || n > 0 ? 0 : r->reply.size;
+    *length = r->head || n > 0 ? 0 : r->reply.size;
     for (size_t i = 0; i < n; i++)
         *length += parts[i].end - parts[i].first;
     if (verdict == RANGE_WHOLE)
-        return whole(r, d, head);
+        return whole(r, d);
     return n == 1 ? one_part(r, d, &parts[0]) : many_parts(r, d, parts, n);
 }
 
-struct MHD_Response *download_response(struct request *r, bool head, unsigned *status, uint64_t *length)
+struct MHD_Response *download_response(struct request *r, unsigned *status, uint64_t *length)
 {
     const struct conditions c = {
         .if_match = request_header(r, "If-Match"),
@@ -293,7 +295,7 @@ struct MHD_Response *download_response(struct request *r, bool head, unsigned *s
         return failed(r, ERR_PRECONDITION, status);
     if (verdict == PRECONDITION_NOT_MODIFIED)
         return not_modified(r, status);
-    struct MHD_Response *response = file_response(r, head, use_range, status, length);
+    struct MHD_Response *response = file_response(r, use_range, status, length);
     if (response && *status < 300) {
         add_digest(response, r);
         add_attachment(response, &r->reply);

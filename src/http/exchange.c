@@ -241,7 +241,7 @@ static enum MHD_Result step_head(struct exchange *x, const char *method, const c
     board_count(BOARD_REQUESTS, 1);
     tls_session_request(x->tls);
     enter(x);
-    x->head = strcmp(method, "HEAD") == 0;
+    x->request.head = strcmp(method, "HEAD") == 0;
     x->rc = read_head(x, method, version);
     x->now = x->now || (x->rc && (x->framing.expects_continue || x->framing.length > WASTE_MAX_BYTES));
     if (!x->now)

@@ -45,7 +45,6 @@ struct exchange {
     struct url url;
     struct framing framing;
     enum phase phase;
-    bool head;       /* the method is HEAD */
     bool close, now; /* refused: the connection ends; without reading the body */
     bool cut;        /* the refusal has been sent past libmicrohttpd */
     uint64_t wasted; /* bytes of the body read after the refusal */
@@ -90,6 +89,6 @@ struct MHD_Response *problem_response(const struct err *e);
 
 /* http/download.c: the answer with r->reply's file; owns its descriptor. NULL without memory. *length: of its
  * body, as it will be sent. */
-struct MHD_Response *download_response(struct request *r, bool head, unsigned *status, uint64_t *length);
+struct MHD_Response *download_response(struct request *r, unsigned *status, uint64_t *length);
 
 #endif

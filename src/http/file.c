@@ -1,4 +1,4 @@
-#include "api.h"
+#include "file.h"
 
 #include "base/digest.h"
 #include "base/str.h"
@@ -22,7 +22,7 @@ static int one_id(struct stmt *s, int64_t *id, struct err *e)
     return rc < 0 ? rc : 0;
 }
 
-int api_file_send(struct request *r, const struct firmware *f, struct err *e)
+int file_send(struct request *r, const struct firmware *f, struct err *e)
 {
     struct reply *reply = &r->reply;
     if (!hex_parse(f->digests.sha256, reply->sha256, sizeof reply->sha256))
@@ -43,7 +43,7 @@ static int send_id(struct request *r, struct db *db, int64_t id, struct err *e)
 {
     struct firmware f;
     int rc = firmware_get(db, id, &f, e);
-    return rc ? rc : api_file_send(r, &f, e);
+    return rc ? rc : file_send(r, &f, e);
 }
 
 static bool is_sha256(const char *name)
@@ -64,22 +64,10 @@ static bool url_is_signed(struct request *r, const char *sha256)
     return true;
 }
 
-/* caller.name is PRODUCT/DEVICE; the device's name, or "" when there is none. */
-static const char *split_name(const struct caller *caller, char product[PRODUCT_SIZE])
-{
-    size_t len = strcspn(caller->name, "/");
-    product[0] = '\0';
-    if (len >= PRODUCT_SIZE || caller->name[len] == '\0')
-        return "";
-    memcpy(product, caller->name, len);
-    product[len] = '\0';
-    return caller->name + len + 1;
-}
-
 static int find_of_product(struct request *r, struct db *db, const char *sha256, int64_t *id, struct err *e)
 {
     char product[PRODUCT_SIZE];
-    split_name(&r->caller, product);
+    auth_device(&r->caller, product);
     struct stmt *s = db_stmt(db, Q_FILE_OF_PRODUCT);
     bind_text(s, ":sha256", sha256);
     bind_text(s, ":product", product);
@@ -94,7 +82,7 @@ static int find_execution(struct request *r, struct db *db, struct err *e)
         return 0;
     hex_format(r->reply.sha256, sizeof r->reply.sha256, sha256);
     struct stmt *s = db_stmt(db, Q_EXECUTION_OF_FILE);
-    bind_text(s, ":device", split_name(&r->caller, product));
+    bind_text(s, ":device", auth_device(&r->caller, product));
     bind_text(s, ":product", product);
     bind_text(s, ":sha256", sha256);
     int rc = one_id(s, &r->reply.execution_id, e);
@@ -129,7 +117,7 @@ static int file_by_sha256(struct request *r, struct db *db, const char *sha256, 
     int rc = may_have(r, db, sha256, e);
     if (rc == 0)
         rc = firmware_get_sha256(db, sha256, &f, e);
-    return rc ? rc : api_file_send(r, &f, e);
+    return rc ? rc : file_send(r, &f, e);
 }
 
 static int file_by_name(struct request *r, struct db *db, const char *name, struct err *e)
@@ -148,7 +136,7 @@ static int file_by_name(struct request *r, struct db *db, const char *name, stru
     rc = firmware_get_public(db, name, &f, e);
     if (rc == -ERR_NOT_FOUND)
         return err_set(e, ERR_NOT_FOUND, "there is no such file");
-    return rc ? rc : api_file_send(r, &f, e);
+    return rc ? rc : file_send(r, &f, e);
 }
 
 int api_file(struct request *r, struct db *db, struct err *e)
@@ -167,7 +155,7 @@ int api_firmware_file(struct request *r, struct db *db, struct err *e)
     if (rc == 0)
         rc = firmware_get(db, id, &f, e);
     if (rc == 0)
-        rc = api_file_send(r, &f, e);
+        rc = file_send(r, &f, e);
     if (rc == 0)
         str_copy(r->reply.attachment, sizeof r->reply.attachment, f.filename);
     return rc;

@@ -95,7 +95,7 @@ enum MHD_Result reply_queue(struct exchange *x)
         log_failure(x, status);
         response = error_response(x, &status);
     } else if (reply->fd >= 0) {
-        response = download_response(&x->request, x->head, &status, &length);
+        response = download_response(&x->request, &status, &length);
     } else {
         response = body_response(reply, &length);
     }
@@ -105,7 +105,7 @@ enum MHD_Result reply_queue(struct exchange *x)
         MHD_add_response_header(response, "Connection", "close");
     if (length <= TLS_GATHER_MAX_BYTES)
         tls_session_gather(x->tls);
-    else if (!x->head)
+    else if (!x->request.head)
         tls_session_follow(x->tls, length);
     enum MHD_Result queued = MHD_queue_response(x->request.connection, status, response);
     MHD_destroy_response(response);
