@@ -52,5 +52,6 @@ handler_fn api_self_offer, api_self_report; /* a device about itself */
 handler_fn api_file;                        /* /firmware/{name} */
 handler_fn api_fuse_version_put, api_fuse_version_get, api_fuse_check, api_fuse_task, api_fuse_status,
     api_fuse_download;
+handler_fn api_update, api_update_manifest, api_update_md5; /* /update/{product} */
 
 #endif

@@ -1,5 +1,6 @@
 #include "api.h"
 
+#include "base/log.h"
 #include "http/route.h"
 #include "image/image.h"
 #include "protocol/aliyun.h"
@@ -193,6 +194,16 @@ static json_t *answer(struct request *r, const struct product *p, char secret[SE
     return j;
 }
 
+/* What opens with it does not show in the word. */
+static void warn_public(const struct product *p, bool was_public)
+{
+    if (p->public && !was_public)
+        log_warn(
+            "product %s is public now: its files need no proof, and whoever names a device of it, by name or "
+            "MAC address, may report as that device at /update/%s",
+            p->key, p->key);
+}
+
 /* ---- routes */
 
 int api_product_create(struct request *r, struct db *db, struct err *e)
@@ -210,6 +221,8 @@ int api_product_create(struct request *r, struct db *db, struct err *e)
         rc = product_insert(db, &p, e);
     if (rc == 0)
         reply_created(r, answer(r, &p, secret), "/api/v1/products/%s", p.key);
+    if (rc == 0)
+        warn_public(&p, false);
     return rc;
 }
 
@@ -257,6 +270,7 @@ int api_product_patch(struct request *r, struct db *db, struct err *e)
     int rc = product_get(db, r->arg[0], &p, e);
     bool was = rc == 0 && is_fetched_by_url(&p); /* public_url may be another one now: that is no reason */
     bool had_things = rc == 0 && has_things(&p);
+    bool was_public = rc == 0 && p.public;
     if (rc == 0)
         rc = revision_check(r, p.revision, e);
     if (rc == 0)
@@ -272,6 +286,7 @@ int api_product_patch(struct request *r, struct db *db, struct err *e)
     if (rc)
         return rc;
     reply_json(r, answer(r, &p, secret));
+    warn_public(&p, was_public);
     api_wake(r);
     return 0;
 }

@@ -83,5 +83,8 @@ const struct route route_table[] = {
     {"POST", "/fuse-ota/{product}/{device}/{tid}/status", ROLE_DEVICE, FUSE_BYTES,
      FUSE | ROUTE_RAW | ROUTE_WRITES, api_fuse_status, NULL},
     {"GET", "/firmware/{name}", ROLE_NONE, 0, ROUTE_FILE, api_file, NULL},
+    {"GET", "/update/{product}", ROLE_NONE, 0, ROUTE_FILE, api_update, NULL},
+    {"GET", "/update/{product}/manifest.json", ROLE_NONE, 0, ROUTE_FILE, api_update_manifest, NULL},
+    {"GET", "/update/{product}/{file}", ROLE_NONE, 0, ROUTE_FILE, api_update_md5, NULL},
 };
 const size_t route_count = ARRAY_SIZE(route_table);
