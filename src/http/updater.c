@@ -45,7 +45,7 @@ static int by_mac(struct db *db, const char *text, struct updater *u, struct err
     struct device d;
     char mac[MAC_SIZE];
     if (!str_mac(text, mac))
-        return err_field(e, ERR_INVALID, "STA-MAC", "STA-MAC must be a MAC address, 12 hex digits");
+        return err_field(e, ERR_INVALID, "STA-MAC", "the device's MAC address must be 12 hex digits");
     int rc = device_get_mac(db, u->product.key, mac, &d, e);
     if (rc == 0)
         return found(&d, u, e);
@@ -87,7 +87,7 @@ static int identify(const struct request *r, struct db *db, struct updater *u, s
     if (!u->product.public)
         return err_set(e, ERR_UNAUTHORIZED, "%s is not public: this needs a device's name and secret",
                        u->product.key);
-    if (field(r, "STA-MAC", mac))
+    if (field(r, "STA-MAC", mac) || field(r, "BASE-MAC", mac)) /* a chip without Wi-Fi has the latter only */
         return by_mac(db, mac, u, e);
     return name ? by_name(db, name, u, e) : 0;
 }

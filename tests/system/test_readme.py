@@ -10,10 +10,9 @@ from fleet import Device
 from harness import ROOT, WAIT_S, wait_until
 
 
-def walk():
+def walk(page="README.md"):
     """The shell lines between the page's two marks."""
-    page = (ROOT / "README.md").read_text()
-    part = page.split("<!-- walk:begin -->")[1].split("<!-- walk:end -->")[0]
+    part = (ROOT / page).read_text().split("<!-- walk:begin -->")[1].split("<!-- walk:end -->")[0]
     fences = re.findall(r"^```\w*\n(.*?)^```", part, re.MULTILINE | re.DOTALL)
     assert fences, "no code between the marks"
     return "".join(fences)

@@ -201,6 +201,16 @@ def test_a_mac_address_however_it_is_written(otad, name, sent):
     assert otad.module_version(product.key, name) == "3"
 
 
+def test_a_chip_without_wi_fi_sends_another_mac_address(otad):
+    product, mac, other = public(otad), next(macs), next(macs)
+    product.register(mac)
+    product.register(other)
+    assert arduino(otad, product.key, None, "4", BASE_MAC=mac).status == 304
+    assert otad.module_version(product.key, mac) == "4"
+    assert arduino(otad, product.key, other, "5", BASE_MAC=mac).status == 304
+    assert otad.module_version(product.key, mac) == "4"
+
+
 def test_an_unknown_device_registers_where_enrolment_is_open(otad):
     product, mac = public(otad, enrolment="open"), next(macs)
     answer = arduino(otad, product.key, mac)
