@@ -1,4 +1,4 @@
-"""The walk by curl in the README is run from the page itself."""
+"""The walks by curl, in the README and on the devices' pages, are run from the pages themselves."""
 import hashlib
 import json
 import re
@@ -30,8 +30,8 @@ def documents(text):
     return values
 
 
-def run_walk(server, folder):
-    script = walk().replace("8443", str(server.https_port))
+def run_walk(server, folder, page="README.md"):
+    script = walk(page).replace("8443", str(server.https_port))
     assert str(server.https_port) in script and "data/" in script
     folder.mkdir(exist_ok=True)
     (folder / "app.bin").write_bytes(pattern(70001))
@@ -81,3 +81,11 @@ def test_the_walk_with_its_device_there(make_otad, tmp_path):
     server.wait_state(1, "kitchen", "succeeded")
     assert wait_until(lambda: server.campaign(1)["percent"] == 100)
     device.disconnect()
+
+
+def test_the_walk_of_an_updater(make_otad, tmp_path):
+    server = make_otad()
+    answers = run_walk(server, tmp_path / "walk", "docs/devices/arduino.md")
+    assert [a for a in answers if isinstance(a, int)] == [304, 200, 304]
+    assert answers[-1]["items"][0]["device"] == "a0b1c2d3e4f5"
+    assert server.state_of(1, "a0b1c2d3e4f5") == "succeeded"
