@@ -117,7 +117,10 @@ $(BUILD)/otad_broker.so: $(PLUGIN_OBJ)
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libotad.a $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
-	$(Q)$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(BUILD)/libotad.a $(LIBS) -lcmocka
+	$(Q)$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(filter %.o,$^) $(BUILD)/libotad.a $(LIBS) -lcmocka
+
+# the simulator is no part of the library
+$(filter $(BUILD)/unit/test_sim_%,$(UNIT)): $(filter $(BUILD)/obj/sim/wire%,$(SIM_OBJ))
 
 # one harness, two mains: libFuzzer's, or ours that reads the corpus
 FUZZ_CC = $(CC) $(CPPFLAGS) -Itests/fuzz $(CFLAGS) -MMD -MP $(LDFLAGS)

@@ -2,23 +2,16 @@
 
 #include "base/log.h"
 #include "chance.h"
+#include "device_private.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BACKOFF_MS     1000
 #define BACKOFF_MAX_MS 30000
-#define BROKEN_TRIES   8 /* transfers in a row without a byte, before the device gives up */
-
-struct update {
-    struct wire_offer offer;
-    struct download download;
-    uint64_t drop_at; /* bytes; the MQTT session dies there; 0 never */
-    uint64_t tried_from;
-    unsigned tries; /* transfers in a row that brought nothing */
-    int step_pct, next_pct;
-};
+#define PATH_SIZE      512
 
 static const char *const WORK_WORDS[] = {
 #define WORK_WORD(id, word) [id] = word,
@@ -46,7 +39,7 @@ static const unsigned MOVES[WORKS] = {
     [WORK_DONE] = BIT(WORK_DOWNLOADING),
 };
 
-static void move(struct device *d, enum work to, int64_t after_ms)
+void device_move(struct device *d, enum work to, int64_t after_ms)
 {
     struct tally *t = d->env->tally;
     assert(MOVES[d->work] & BIT(to));
@@ -57,13 +50,12 @@ static void move(struct device *d, enum work to, int64_t after_ms)
     d->work_at_ms = after_ms < 0 ? 0 : d->env->now_ms + after_ms;
 }
 
-static void count(const struct device *d, enum tally_key key)
+void device_count(const struct device *d, enum tally_key key)
 {
     tally_add(d->env->tally, key, 1);
 }
 
-/* Thousands of devices meet the same trouble: the first one is told, all are counted. */
-static void count_trouble(const struct device *d, enum tally_key key, const char *what, const char *why)
+void device_count_trouble(const struct device *d, enum tally_key key, const char *what, const char *why)
 {
     if (tally_add(d->env->tally, key, 1) == 0)
         log_warn("%s/%s: %s: %s (others are only counted)", d->who.product, d->who.device, what, why);
@@ -71,115 +63,57 @@ static void count_trouble(const struct device *d, enum tally_key key, const char
 
 /* ---- saying */
 
-static int say(struct device *d, const struct wire_report *report)
+int device_send(struct device *d, struct wire_message *message)
+{
+    int id = link_publish(&d->link, message->topic, message->body, message->len, message->qos);
+    free(message->body);
+    return id;
+}
+
+int device_say(struct device *d, struct wire_report *report)
 {
     struct wire_message message;
     struct err e;
+    report->serial = ++d->serial;
     if (d->env->wire->say(&d->who, report, &message, &e)) {
         log_error("%s/%s: %s", d->who.product, d->who.device, e.text);
         return -1;
     }
-    int id = link_publish(&d->link, message.topic, message.body);
-    free(message.body);
+    int id = device_send(d, &message);
+    if (id >= 0 && d->update && report->offer == &d->update->offer)
+        d->update->offer.counter++;
     return id;
 }
 
-static void inform(struct device *d)
+void device_inform(struct device *d)
 {
-    d->inform_id = say(d, &(struct wire_report){
-                              .kind = WIRE_INFORM, .version = d->version, .module = d->env->options->module});
-}
-
-static void say_percent(struct device *d, int percent)
-{
-    say(d, &(struct wire_report){.kind = WIRE_PERCENT, .id = d->update->offer.id, .percent = percent});
-}
-
-static void forget_update(struct device *d)
-{
-    if (!d->update)
-        return;
-    transfers_drop(d->env->transfers, &d->update->download);
-    free(d->update);
-    d->update = NULL;
-}
-
-static void fail(struct device *d, const char *word, const char *detail)
-{
-    say(d,
-        &(struct wire_report){.kind = WIRE_ERROR, .id = d->update->offer.id, .word = word, .detail = detail});
-    forget_update(d);
-    move(d, WORK_IDLE, -1);
-}
-
-/* ---- an offer */
-
-static void plan_download(struct device *d)
-{
-    struct update *u = d->update;
-    uint64_t size = u->offer.size;
-    u->download = (struct download){.url = u->offer.url, .owner = d, .size = size};
-    u->step_pct = 10 + (int)(chance(d->luck, CHANCE_STEP) % 11);
-    if (d->will_cut && size > 1)
-        u->download.cut_at = size * (25 + chance(d->luck, CHANCE_CUT_AT) % 51) / 100;
-    if (d->will_drop)
-        u->drop_at = size / 2;
-    d->will_cut = false;
-}
-
-static void take_offer(struct device *d, const struct wire_offer *offer)
-{
-    d->update = calloc(1, sizeof *d->update);
-    if (!d->update) {
-        log_error("%s/%s: no memory for an offer", d->who.product, d->who.device);
-        return;
-    }
-    d->update->offer = *offer;
-    plan_download(d);
-    count(d, TALLY_OFFERS);
-    if (!d->offered_at_ms)
-        d->offered_at_ms = d->env->now_ms;
-    move(d, WORK_DOWNLOADING, -1);
-    transfers_add(d->env->transfers, &d->update->download);
-}
-
-/* Invariant 2. */
-static void consider(struct device *d, const struct wire_offer *offer)
-{
-    bool may_replace =
-        d->work == WORK_IDLE || d->work == WORK_DOWNLOADING || d->work == WORK_PAUSED || d->work == WORK_DONE;
-    bool same = d->update && strcmp(d->update->offer.id, offer->id) == 0;
-    bool running = strcmp(offer->version, d->version) == 0;
-    if (strcmp(offer->module, d->env->options->module) != 0) {
-        count_trouble(d, TALLY_BAD_OFFERS, "an offer for another module", offer->module);
-    } else if (same || running || !may_replace) {
-        count(d, TALLY_REPEATED);
-        d->inform_due = running && !d->update;
-    } else {
-        if (d->update) {
-            forget_update(d);
-            move(d, WORK_IDLE, -1);
-        }
-        take_offer(d, offer);
-    }
+    d->inform_id = device_say(d, &(struct wire_report){.kind = WIRE_INFORM, .version = d->version});
 }
 
 /* ---- the session's hooks */
 
+static void subscribe(struct device *d)
+{
+    char topic[WIRE_TOPIC_SIZE];
+    struct err e;
+    for (const struct wire_filter *f = d->env->wire->filters; f->pattern; f++)
+        if (wire_topic(f->pattern, &d->who, NULL, topic, &e) || !link_subscribe(&d->link, topic, f->qos))
+            log_error("%s/%s: cannot subscribe to %s", d->who.product, d->who.device, f->pattern);
+}
+
 static void on_up(void *owner)
 {
     struct device *d = owner;
-    char topic[WIRE_TOPIC_SIZE];
-    struct err e;
     d->connect_tries = 0;
-    count(d, TALLY_SESSIONS);
+    device_count(d, TALLY_SESSIONS);
     if (!d->was_online)
-        count(d, TALLY_CONNECTED);
+        device_count(d, TALLY_CONNECTED);
     d->online = d->was_online = true;
     atomic_fetch_add_explicit(&d->env->tally->online, 1, memory_order_relaxed);
-    if (d->env->wire->subscription(&d->who, topic, &e) || !link_subscribe(&d->link, topic))
-        log_error("%s/%s: cannot subscribe to offers", d->who.product, d->who.device);
-    inform(d);
+    subscribe(d);
+    device_inform(d);
+    if (device_takes_blocks(d))
+        device_blocks_begin(d);
 }
 
 static int64_t backoff_ms(const struct device *d)
@@ -202,40 +136,28 @@ static void on_down(void *owner, const char *why)
         atomic_fetch_sub_explicit(&d->env->tally->online, 1, memory_order_relaxed);
     d->online = false;
     if (why) {
-        count_trouble(d, TALLY_LOST, "the session ended", why);
+        device_count_trouble(d, TALLY_LOST, "the session ended", why);
         connect_later(d);
     }
 }
 
 static void on_refused(void *owner, const char *why)
 {
-    count_trouble(owner, TALLY_REFUSED, "refused", why);
+    device_count_trouble(owner, TALLY_REFUSED, "refused", why);
 }
 
-static void on_heard(void *owner, const char *body, size_t len)
+static void on_heard(void *owner, const char *topic, const char *body, size_t len)
 {
     struct device *d = owner;
-    struct wire_offer offer;
-    struct err e;
-    if (d->env->wire->hear(body, len, &offer, &e))
-        count_trouble(d, TALLY_BAD_OFFERS, "an offer that makes no sense", e.text);
-    else if (!offer.id[0])
-        count(d, TALLY_NOTHING_DUE);
-    else
-        consider(d, &offer);
+    device_hear(d, &(struct wire_heard_from){topic, body, len, d->env->scratch});
 }
 
 /* Invariant 3. */
 static void on_acknowledged(void *owner, int message_id)
 {
     struct device *d = owner;
-    if (d->work != WORK_CONFIRMING || message_id != d->inform_id)
-        return;
-    count(d, TALLY_SUCCEEDED);
-    if (!d->done_at_ms)
-        d->done_at_ms = d->env->now_ms;
-    forget_update(d);
-    move(d, WORK_DONE, -1);
+    if (d->work == WORK_CONFIRMING && message_id == d->inform_id && !d->env->wire->own_word)
+        device_succeeded(d);
 }
 
 static const struct link_hooks HOOKS = {
@@ -246,144 +168,12 @@ static const struct link_hooks HOOKS = {
     .acknowledged = on_acknowledged,
 };
 
-/* ---- the download's hooks */
-
-void device_took(void *device, size_t len)
-{
-    struct device *d = device;
-    struct update *u = d->update;
-    struct tally *t = d->env->tally;
-    int percent = (int)(u->download.got * 100 / u->download.size);
-    int64_t none = 0;
-    tally_add(t, TALLY_BYTES, len);
-    atomic_compare_exchange_strong(&t->first_byte_at_ms, &none, d->env->now_ms);
-    atomic_store_explicit(&t->last_byte_at_ms, d->env->now_ms, memory_order_relaxed);
-    if (percent >= u->next_pct) {
-        say_percent(d, percent);
-        u->next_pct = percent - percent % u->step_pct + u->step_pct;
-    }
-    if (d->will_drop && u->drop_at && u->download.got >= u->drop_at) {
-        d->will_drop = false;
-        count(d, TALLY_MQTT_DROPS);
-        link_cut(&d->link);
-    }
-}
-
-static void verify(struct device *d)
-{
-    struct update *u = d->update;
-    struct digests digests;
-    digester_end(u->download.hash, &digests);
-    u->download.hash = NULL;
-    if (strcmp(digests.sha256, u->offer.sha256) != 0) {
-        count_trouble(d, TALLY_DIGEST_ERRORS, "the file has another SHA-256", digests.sha256);
-        fail(d, "verify", "SHA-256 differs");
-        return;
-    }
-    count(d, TALLY_DOWNLOADS);
-    if (d->will_fail) {
-        d->will_fail = false;
-        count(d, TALLY_FAILURES);
-        fail(d, "verify", "simulated");
-        return;
-    }
-    say(d, &(struct wire_report){.kind = WIRE_STATE, .id = u->offer.id, .word = "installing"});
-    move(d, WORK_INSTALLING, chance_about(d->luck, d->env->options->install_ms));
-}
-
-static void download_broke(struct device *d, const char *why)
-{
-    struct update *u = d->update;
-    count_trouble(d, TALLY_TRANSFER_ERRORS, "download", why);
-    u->tries = u->download.got > u->tried_from ? 1 : u->tries + 1;
-    u->tried_from = u->download.got;
-    int64_t after_ms = chance_about(d->luck, BACKOFF_MS << (u->tries < 5 ? u->tries : 5));
-    if (u->download.retry_after_ms > after_ms)
-        after_ms = u->download.retry_after_ms;
-    if (u->tries > BROKEN_TRIES)
-        fail(d, "download", why);
-    else
-        move(d, WORK_PAUSED, after_ms);
-}
-
-void device_ended(void *device, enum transfer_end end, const char *why)
-{
-    struct device *d = device;
-    const struct download *download = &d->update->download;
-    if (download->resumed)
-        count(d, TALLY_RESUMED);
-    if (download->restarted)
-        count(d, TALLY_RESTARTED);
-    switch (end) {
-    case TRANSFER_DONE:
-        verify(d);
-        break;
-    case TRANSFER_CUT:
-        count(d, TALLY_CUT);
-        move(d, WORK_PAUSED, chance_about(d->luck, BACKOFF_MS));
-        break;
-    case TRANSFER_BROKEN:
-        download_broke(d, why);
-        break;
-    case TRANSFER_REFUSED:
-        count_trouble(d, TALLY_TRANSFER_ERRORS, "download", why);
-        fail(d, "download", why);
-        break;
-    }
-}
-
-/* ---- going on by itself */
-
-static void installed(struct device *d)
-{
-    const struct options *o = d->env->options;
-    if (d->will_never) {
-        count(d, TALLY_NEVER);
-        move(d, WORK_STUCK, -1);
-    } else if (o->reboot) {
-        d->connect_at_ms = INT64_MAX;
-        move(d, WORK_REBOOTING, chance_about(d->luck, o->reboot_ms));
-        link_leave(&d->link);
-    } else {
-        str_copy(d->version, sizeof d->version, d->update->offer.version);
-        move(d, WORK_CONFIRMING, -1);
-        inform(d);
-    }
-}
-
-static void booted(struct device *d)
-{
-    str_copy(d->version, sizeof d->version, d->update->offer.version);
-    d->connect_at_ms = d->env->now_ms;
-    move(d, WORK_CONFIRMING, -1);
-}
-
-void device_step(struct device *d)
-{
-    if (!d->work_at_ms || d->env->now_ms < d->work_at_ms)
-        return;
-    switch (d->work) {
-    case WORK_PAUSED:
-        move(d, WORK_DOWNLOADING, -1);
-        transfers_add(d->env->transfers, &d->update->download);
-        break;
-    case WORK_INSTALLING:
-        installed(d);
-        break;
-    case WORK_REBOOTING:
-        booted(d);
-        break;
-    default:
-        break;
-    }
-}
+/* ---- connecting */
 
 void device_tick(struct device *d)
 {
     link_tick(&d->link, d->env->now_ms);
 }
-
-/* ---- connecting, making, ending */
 
 bool device_wants_connection(const struct device *d)
 {
@@ -395,7 +185,7 @@ void device_connect(struct device *d)
     const char *why;
     if (link_connect(&d->link, d->env->now_ms, &why))
         return;
-    count_trouble(d, TALLY_LOST, "cannot connect", why);
+    device_count_trouble(d, TALLY_LOST, "cannot connect", why);
     connect_later(d);
 }
 
@@ -403,7 +193,7 @@ void device_ready(struct device *d, uint32_t events)
 {
     link_ready(&d->link, events);
     if (d->inform_due)
-        inform(d);
+        device_inform(d);
     d->inform_due = false;
 }
 
@@ -413,31 +203,52 @@ void device_leave(struct device *d)
     link_leave(&d->link);
 }
 
+/* ---- making, ending */
+
+static int open_link(struct device *d, struct err *e)
+{
+    const char *certs = d->env->wire->certificate ? d->env->options->certs : NULL;
+    char cert[PATH_SIZE], key[PATH_SIZE];
+    struct wire_login login;
+    int rc = d->env->wire->login(&d->who, &login, e);
+    if (rc < 0)
+        return rc;
+    int n = certs ? snprintf(cert, sizeof cert, "%s/%s.pem", certs, d->who.device) : 0;
+    int m = certs ? snprintf(key, sizeof key, "%s/%s.key", certs, d->who.device) : 0;
+    if (n < 0 || n >= PATH_SIZE || m < 0 || m >= PATH_SIZE)
+        return err_set(e, ERR_INVALID, "--certs is too long");
+    struct link_login as = {.client_id = login.client_id,
+                            .username = login.username,
+                            .password = login.password,
+                            .cert = certs ? cert : NULL,
+                            .key = certs ? key : NULL};
+    rc = link_open(&d->link, d->env->link, &HOOKS, d, &as, e);
+    return rc < 0 && certs ? err_wrap(e, "%s", cert) : rc;
+}
+
 int device_open(struct device *d, struct device_env *env, const struct wire_identity *who, uint64_t number,
                 struct err *e)
 {
     const struct options *o = env->options;
-    struct wire_login login;
     *d = (struct device){
         .env = env, .who = *who, .luck = chance_begin((uint64_t)o->seed, number), .inform_id = -1};
+    d->who.habits = &env->habits;
     d->will_cut = chance_happens(d->luck, CHANCE_CUT, o->drop_pct);
     d->will_drop = chance_happens(d->luck, CHANCE_DROP, o->mqtt_drop_pct);
     d->will_fail = chance_happens(d->luck, CHANCE_FAIL, o->fail_pct);
     d->will_never = chance_happens(d->luck, CHANCE_NEVER, o->never_pct);
     if (!str_copy(d->version, sizeof d->version, o->version))
         return err_set(e, ERR_INVALID, "the version is too long");
-    int rc = env->wire->login(who, &login, e);
-    if (rc == 0)
-        rc = link_open(&d->link, env->link, &HOOKS, d, login.client_id, login.username, login.password, e);
+    int rc = open_link(d, e);
     if (rc)
         return rc;
-    count(d, TALLY_DEVICES);
+    device_count(d, TALLY_DEVICES);
     atomic_fetch_add_explicit(&env->tally->in_work[WORK_IDLE], 1, memory_order_relaxed);
     return 0;
 }
 
 void device_close(struct device *d)
 {
-    forget_update(d);
+    device_forget_update(d);
     link_close(&d->link);
 }

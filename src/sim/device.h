@@ -13,7 +13,8 @@
  * 1. Every new session subscribes, then informs of the version; nothing else is said again.
  * 2. An offer of the version that runs is answered by informing; one that is already worked on is left alone;
  * another one replaces what is not yet installing.
- * 3. DONE is reached only when the broker has acknowledged the inform of the new version.
+ * 3. DONE is reached only when the broker has acknowledged the inform of the new version; where the device's
+ * own word counts (wire.h: own_word), when the server has taken it.
  * 4. What goes wrong on purpose is decided by hashes of (seed, device), so that a run can be repeated.
  *
  * A device belongs to one thread. */
@@ -43,6 +44,8 @@ enum work { WORK_TABLE(WORK_ENUM) WORKS };
 struct device_env { /* of a thread; constant but for now_ms */
     const struct options *options;
     const struct wire *wire;
+    struct wire_habits habits;
+    unsigned char *scratch; /* wire.h */
     const struct link_settings *link;
     struct transfers *transfers;
     struct tally *tally;
@@ -61,7 +64,8 @@ struct device {
     int64_t connect_at_ms;             /* link DOWN: not before; INT64_MAX never */
     int64_t offered_at_ms, done_at_ms; /* of the first offer, and its success; 0 not yet */
     enum work work;
-    int inform_id; /* of the last inform; -1 none */
+    int inform_id;   /* of the last inform; -1 none */
+    uint32_t serial; /* of what it said last */
     unsigned connect_tries;
     bool online, was_online;
     bool inform_due;                                 /* as soon as libmosquitto's callback is over */

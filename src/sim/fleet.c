@@ -151,7 +151,18 @@ static int open_shard(struct shard *s, struct tally *tally, struct err *e)
         return err_errno(e, "cannot make an epoll descriptor");
     s->link = (struct link_settings){
         .host = o->host, .ca = o->ca, .port = o->port, .plain = o->plain, .epoll_fd = s->epoll_fd};
-    s->env = (struct device_env){.options = o, .wire = &wire_native, .link = &s->link, .tally = tally};
+    s->env = (struct device_env){.options = o,
+                                 .wire = wire_by_name(o->protocol),
+                                 .habits = {.module = o->module,
+                                            .next_version = o->next_version,
+                                            .path = (enum wire_path)o->path,
+                                            .block_bytes = (uint32_t)o->block_bytes,
+                                            .json_streams = o->json_streams},
+                                 .link = &s->link,
+                                 .tally = tally,
+                                 .scratch = malloc((size_t)o->block_bytes)};
+    if (!s->env.scratch)
+        return err_errno(e, "cannot hold a block");
     int rc = transfers_open(&settings, &s->env.transfers, e);
     if (rc)
         return rc;
@@ -269,6 +280,7 @@ void fleet_free(struct fleet *f)
             device_close(&f->devices[i]);
     for (size_t i = 0; i < f->shard_count; i++) {
         transfers_close(f->shards[i].env.transfers);
+        free(f->shards[i].env.scratch);
         if (f->shards[i].epoll_fd >= 0)
             close(f->shards[i].epoll_fd);
     }

@@ -24,7 +24,7 @@ static void on_message(struct mosquitto *client, void *arg, const struct mosquit
 {
     const struct link *l = arg;
     (void)client;
-    l->hooks->heard(l->owner, message->payload, (size_t)message->payloadlen);
+    l->hooks->heard(l->owner, message->topic, message->payload, (size_t)message->payloadlen);
 }
 
 static void on_publish(struct mosquitto *client, void *arg, int message_id)
@@ -41,15 +41,24 @@ static void on_subscribe(struct mosquitto *client, void *arg, int message_id, in
     (void)message_id;
     for (int i = 0; i < n; i++)
         if (granted[i] >= 128)
-            l->hooks->refused(l->owner, "the subscription to offers was refused");
+            l->hooks->refused(l->owner, "a subscription was refused");
 }
 
-static int set_up(struct link *l, const char *username, const char *password)
+static int set_up_tls(struct link *l, const struct link_login *login)
 {
-    int rc = mosquitto_username_pw_set(l->client, username, password);
+    const char *ca = l->settings->ca;
+    int rc = ca ? MOSQ_ERR_SUCCESS : mosquitto_int_option(l->client, MOSQ_OPT_TLS_USE_OS_CERTS, 1);
+    if (rc == MOSQ_ERR_SUCCESS && (ca || login->cert))
+        rc = mosquitto_tls_set(l->client, ca, NULL, login->cert, login->key, NULL);
+    return rc;
+}
+
+static int set_up(struct link *l, const struct link_login *login)
+{
+    int rc = *login->username ? mosquitto_username_pw_set(l->client, login->username, login->password)
+                              : MOSQ_ERR_SUCCESS;
     if (rc == MOSQ_ERR_SUCCESS && !l->settings->plain)
-        rc = l->settings->ca ? mosquitto_tls_set(l->client, l->settings->ca, NULL, NULL, NULL, NULL)
-                             : mosquitto_int_option(l->client, MOSQ_OPT_TLS_USE_OS_CERTS, 1);
+        rc = set_up_tls(l, login);
     if (rc == MOSQ_ERR_SUCCESS)
         rc = mosquitto_int_option(l->client, MOSQ_OPT_TCP_NODELAY, 1);
     mosquitto_connect_callback_set(l->client, on_connect);
@@ -60,13 +69,13 @@ static int set_up(struct link *l, const char *username, const char *password)
 }
 
 int link_open(struct link *l, const struct link_settings *settings, const struct link_hooks *hooks,
-              void *owner, const char *client_id, const char *username, const char *password, struct err *e)
+              void *owner, const struct link_login *login, struct err *e)
 {
     *l = (struct link){.settings = settings, .hooks = hooks, .owner = owner, .fd = -1};
-    l->client = mosquitto_new(client_id, true, l);
+    l->client = mosquitto_new(login->client_id, true, l);
     if (!l->client)
         return err_errno(e, "cannot make an MQTT client");
-    int rc = set_up(l, username, password);
+    int rc = set_up(l, login);
     if (rc != MOSQ_ERR_SUCCESS) {
         link_close(l);
         return err_set(e, ERR_INVALID, "cannot set up an MQTT client: %s", mosquitto_strerror(rc));
@@ -176,19 +185,19 @@ void link_tick(struct link *l, int64_t now_ms)
         settle(l, mosquitto_loop_misc(l->client));
 }
 
-int link_publish(struct link *l, const char *topic, const char *body)
+int link_publish(struct link *l, const char *topic, const void *body, size_t len, int qos)
 {
     int message_id = -1;
     if (l->state != LINK_UP)
         return -1;
-    int rc = mosquitto_publish(l->client, &message_id, topic, (int)strlen(body), body, 1, false);
+    int rc = mosquitto_publish(l->client, &message_id, topic, (int)len, body, qos, false);
     settle(l, rc);
     return rc == MOSQ_ERR_SUCCESS ? message_id : -1;
 }
 
-bool link_subscribe(struct link *l, const char *topic)
+bool link_subscribe(struct link *l, const char *topic, int qos)
 {
-    return mosquitto_subscribe(l->client, NULL, topic, 1) == MOSQ_ERR_SUCCESS;
+    return mosquitto_subscribe(l->client, NULL, topic, qos) == MOSQ_ERR_SUCCESS;
 }
 
 void link_leave(struct link *l)

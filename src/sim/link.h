@@ -22,7 +22,7 @@ struct link_hooks {
     void (*up)(void *owner);
     void (*down)(void *owner, const char *why);    /* why NULL: link_leave */
     void (*refused)(void *owner, const char *why); /* a login or a subscription */
-    void (*heard)(void *owner, const char *body, size_t len);
+    void (*heard)(void *owner, const char *topic, const char *body, size_t len);
     void (*acknowledged)(void *owner, int message_id); /* of link_publish */
 };
 
@@ -31,6 +31,12 @@ struct link_settings {     /* borrowed */
     int port;
     bool plain;
     int epoll_fd; /* events come back with data.ptr = owner */
+};
+
+struct link_login { /* copied */
+    const char *client_id;
+    const char *username, *password; /* username "": neither is sent */
+    const char *cert, *key;          /* files; NULL none */
 };
 
 struct link {
@@ -48,7 +54,7 @@ struct link {
 
 /* Makes the client; no connection yet. */
 int link_open(struct link *l, const struct link_settings *settings, const struct link_hooks *hooks,
-              void *owner, const char *client_id, const char *username, const char *password, struct err *e);
+              void *owner, const struct link_login *login, struct err *e);
 void link_close(struct link *l);
 
 /* Begins to connect. False, and why, when it failed at once. Blocks for the resolver only. */
@@ -57,9 +63,9 @@ void link_ready(struct link *l, uint32_t events);
 /* About once a second: keepalive, and the end of an attempt that takes too long. */
 void link_tick(struct link *l, int64_t now_ms);
 
-/* QoS 1. The message id, or -1 when there is no session. */
-int link_publish(struct link *l, const char *topic, const char *body);
-bool link_subscribe(struct link *l, const char *topic);
+/* The message id, or -1 when there is no session. */
+int link_publish(struct link *l, const char *topic, const void *body, size_t len, int qos);
+bool link_subscribe(struct link *l, const char *topic, int qos);
 
 void link_leave(struct link *l); /* DISCONNECT, as a device that reboots does */
 void link_cut(struct link *l);   /* the connection dies without a word */

@@ -61,12 +61,18 @@ static const struct row ROWS[] = {
     TEXT("secret", "TEXT", NULL, secret, "every device's password: the product's enrolment secret"),
     TEXT("secrets", "FILE", NULL, secrets,
          "instead of product, prefix and secret: CSV of product,name,secret"),
+    TEXT("certs", "DIR", NULL, certs, "aws: NAME.pem and NAME.key of each device, instead of a secret"),
     TEXT("version", "TEXT", "1.0.0", version, "reported at the start"),
+    TEXT("next-version", "TEXT", "2.0.0", next_version, "brought by offers that name none: onenet"),
     TEXT("module", "NAME", "default", module, "reported, and taken offers for"),
+    {"transfer", "auto|https|mqtt", "auto", "how devices fetch files: aliyun, aws", KIND_CHOICE, AT(path), 0,
+     0},
+    {"streams", "cbor|json", "cbor", "aws: how blocks come over MQTT", KIND_CHOICE, AT(json_streams), 0, 0},
+    INT("block-bytes", "10240", block_bytes, WIRE_BLOCK_MIN, WIRE_BLOCK_MAX, "of a block over MQTT"),
     INT("connect-rate", "200", connect_rate, 1, MILLION, "sessions begun a second"),
-    INT("max-downloads", "64", max_downloads, 1, 10000, "at a time; other devices wait"),
+    INT("max-downloads", "64", max_downloads, 1, 10000, "by HTTPS at a time; other devices wait"),
     INT("rate-bytes", "0", rate_bytes, 0, BILLION, "a second and download; 0 unlimited"),
-    INT("drop-pct", "0", drop_pct, 0, 100, "of the devices: download cut midway once, resumed with Range"),
+    INT("drop-pct", "0", drop_pct, 0, 100, "of the devices: download cut midway once, and resumed"),
     INT("mqtt-drop-pct", "0", mqtt_drop_pct, 0, 100,
         "of the devices: MQTT session dies during the download once"),
     INT("fail-pct", "0", fail_pct, 0, 100, "of the devices: first attempt reports that verifying failed"),
@@ -194,14 +200,19 @@ static int check_options(struct options *o, struct err *e)
 {
     if (!o->mqtt)
         return err_set(e, ERR_INVALID, "--mqtt is missing; --help lists the options");
-    if (!o->secrets && (!o->product || !o->secret))
+    const struct wire *wire = wire_by_name(o->protocol);
+    if (!wire)
+        return err_set(e, ERR_INVALID, "--protocol must be native");
+    if (wire->certificate && (!o->certs || o->plain))
+        return err_set(e, ERR_INVALID, "%s devices log in with certificates over TLS: --certs", wire->name);
+    if (o->path == WIRE_PATH_MQTT && !wire->ask)
+        return err_set(e, ERR_INVALID, "%s has no files over MQTT", wire->name);
+    if (!o->secrets && (!o->product || !(o->secret || wire->certificate)))
         return err_set(e, ERR_INVALID, "either --product and --secret, or --secrets");
     if (o->product && !str_is_name(o->product, PRODUCT_SIZE))
         return err_set(e, ERR_INVALID, "--product must be 1 to 64 of A-Z a-z 0-9 _ . : @ -");
     if (!str_is_name(o->name_prefix, DEVICE_SIZE - 10))
         return err_set(e, ERR_INVALID, "--name-prefix must be 1 to 118 of A-Z a-z 0-9 _ . : @ -");
-    if (strcmp(o->protocol, wire_native.name) != 0)
-        return err_set(e, ERR_INVALID, "--protocol must be native");
     if (o->ca && access(o->ca, R_OK) != 0)
         return err_errno(e, "cannot read %s", o->ca);
     return split_address(o, e);

@@ -9,8 +9,10 @@ enum until { UNTIL_DONE, UNTIL_IDLE, UNTIL_STOPPED };
 
 struct options { /* texts are borrowed from the command line; NULL not given */
     const char *mqtt, *ca, *protocol;
-    const char *product, *name_prefix, *secret, *secrets, *version, *module;
+    const char *product, *name_prefix, *secret, *secrets, *certs, *version, *next_version, *module;
     int64_t until; /* enum until */
+    int64_t path;  /* enum wire_path */
+    int64_t json_streams, block_bytes;
     int64_t devices, first, threads, seed;
     int64_t connect_rate;  /* new sessions a second, of the whole fleet */
     int64_t rate_bytes;    /* a second and device; 0 unlimited */

@@ -16,7 +16,8 @@ static int make_numbered(const struct options *o, struct roster *out, struct err
     for (size_t i = 0; i < n; i++) {
         char *name = r.text + i * DEVICE_SIZE;
         snprintf(name, DEVICE_SIZE, "%s%05lld", o->name_prefix, (long long)o->first + (long long)i);
-        r.row[i] = (struct wire_identity){.product = o->product, .device = name, .secret = o->secret};
+        r.row[i] = (struct wire_identity){
+            .product = o->product, .device = name, .secret = o->secret, .common_secret = true};
     }
     *out = r;
     return 0;

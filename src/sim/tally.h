@@ -16,14 +16,17 @@
     X(TALLY_OFFERS, "offers", "offers taken")                                \
     X(TALLY_REPEATED, "repeated_offers", "offers heard again")               \
     X(TALLY_NOTHING_DUE, "nothing_due", "answers that nothing is due")       \
+    X(TALLY_REPORTS_REFUSED, "reports_refused", "reports that were refused") \
     X(TALLY_BAD_OFFERS, "bad_offers", "offers that make no sense")           \
     X(TALLY_DOWNLOADS, "downloads", "downloads complete and verified")       \
     X(TALLY_CUT, "cut", "downloads cut on purpose")                          \
-    X(TALLY_RESUMED, "resumed", "downloads resumed with Range")              \
+    X(TALLY_RESUMED, "resumed", "downloads resumed")                         \
     X(TALLY_RESTARTED, "restarted", "resumptions that began again at 0")     \
     X(TALLY_TRANSFER_ERRORS, "transfer_errors", "transfers that went wrong") \
     X(TALLY_DIGEST_ERRORS, "digest_errors", "files with the wrong digest")   \
     X(TALLY_BYTES, "bytes", "bytes downloaded")                              \
+    X(TALLY_BLOCKS, "blocks", "blocks downloaded over MQTT")                 \
+    X(TALLY_BLOCKS_AGAIN, "blocks_again", "blocks asked for again")          \
     X(TALLY_MQTT_DROPS, "mqtt_drops", "sessions dropped on purpose")         \
     X(TALLY_FAILURES, "failures_simulated", "failures on purpose")           \
     X(TALLY_NEVER, "never", "devices that never finish, on purpose")         \

@@ -1,17 +1,11 @@
-/* The simulator is no part of the library: its pure files are taken in whole. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "sim_wire.h"
 
 #include "../../src/sim/chance.h"
-#include "../../src/sim/wire_native.c"
 
-#include <stdlib.h>
-
-static const struct wire_identity WHO = {.product = "thermo", .device = "aa-01", .secret = "s3cret"};
+static const struct wire_habits HABITS = {.module = "default"};
+static const struct wire_identity WHO = {
+    .product = "thermo", .device = "aa-01", .secret = "s3cret", .habits = &HABITS};
+#define TOPIC "ota/thermo/aa-01/offer"
 
 static void login_is_product_and_device(void **state)
 {
@@ -23,8 +17,10 @@ static void login_is_product_and_device(void **state)
     assert_string_equal(login.username, "thermo/aa-01");
     assert_string_equal(login.client_id, "thermo/aa-01");
     assert_string_equal(login.password, "s3cret");
-    assert_int_equal(wire_native.subscription(&WHO, topic, &e), 0);
-    assert_string_equal(topic, "ota/thermo/aa-01/offer");
+    assert_int_equal(wire_topic(wire_native.filters[0].pattern, &WHO, NULL, topic, &e), 0);
+    assert_string_equal(topic, TOPIC);
+    assert_int_equal(wire_native.filters[0].qos, 1);
+    assert_null(wire_native.filters[1].pattern);
 }
 
 static void names_at_the_limit_fit(void **state)
@@ -45,59 +41,96 @@ static void names_at_the_limit_fit(void **state)
     assert_int_equal(wire_native.login(&who, &login, &e), -ERR_INVALID);
 }
 
-static void reports_have_their_topics_and_bodies(void **state)
+static void topics_are_patterns(void **state)
 {
     static const struct {
-        struct wire_report report;
-        const char *topic, *body;
+        const char *pattern, *topic;
     } ROWS[] = {
-        {{.kind = WIRE_INFORM, .version = "1.1.0", .module = "default"},
-         "ota/thermo/aa-01/inform",
-         "{\"version\":\"1.1.0\",\"module\":\"default\"}"},
-        {{.kind = WIRE_PERCENT, .id = "42", .percent = 35},
-         "ota/thermo/aa-01/progress",
-         "{\"id\":\"42\",\"percent\":35}"},
-        {{.kind = WIRE_STATE, .id = "42", .word = "installing"},
-         "ota/thermo/aa-01/progress",
-         "{\"id\":\"42\",\"state\":\"installing\"}"},
-        {{.kind = WIRE_ERROR, .id = "42", .word = "verify"},
-         "ota/thermo/aa-01/progress",
-         "{\"id\":\"42\",\"error\":\"verify\"}"},
-        {{.kind = WIRE_ERROR, .id = "42", .word = "verify", .detail = "a \"b\""},
-         "ota/thermo/aa-01/progress",
-         "{\"id\":\"42\",\"error\":\"verify\",\"detail\":\"a \\\"b\\\"\"}"},
-        {{.kind = WIRE_REQUEST}, "ota/thermo/aa-01/request", "{}"},
+        {"a/%p/%d", "a/thermo/aa-01"},
+        {"%d/%x/%x", "aa-01/extra/extra"},
+        {"%p", "thermo"},
+        {"%/%z", "%/%z"},
+        {"", ""},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(ROWS); i++) {
-        struct wire_message message;
+        char topic[WIRE_TOPIC_SIZE];
         struct err e;
-        assert_int_equal(wire_native.say(&WHO, &ROWS[i].report, &message, &e), 0);
-        assert_string_equal(message.topic, ROWS[i].topic);
-        assert_string_equal(message.body, ROWS[i].body);
-        free(message.body);
+        assert_int_equal(wire_topic(ROWS[i].pattern, &WHO, "extra", topic, &e), 0);
+        assert_string_equal(topic, ROWS[i].topic);
     }
 }
 
-#define SHA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+static void topics_that_do_not_fit_are_refused(void **state)
+{
+    char pattern[WIRE_TOPIC_SIZE + 1] = "", topic[WIRE_TOPIC_SIZE];
+    struct err e;
+    (void)state;
+    memset(pattern, 'x', WIRE_TOPIC_SIZE);
+    assert_int_equal(wire_topic(pattern, &WHO, NULL, topic, &e), -ERR_INVALID);
+    pattern[WIRE_TOPIC_SIZE - 1] = '\0';
+    assert_int_equal(wire_topic(pattern, &WHO, NULL, topic, &e), 0);
+    memcpy(pattern + WIRE_TOPIC_SIZE - 3, "%d", 3);
+    assert_int_equal(wire_topic(pattern, &WHO, NULL, topic, &e), -ERR_INVALID);
+}
+
+static void protocols_have_names(void **state)
+{
+    (void)state;
+    assert_ptr_equal(wire_by_name("native"), &wire_native);
+    assert_null(wire_by_name("nativ"));
+    assert_null(wire_by_name(""));
+}
+
+static void reports_have_their_topics_and_bodies(void **state)
+{
+    static const struct wire_offer OFFER = {.id = "42"};
+    static const struct said ROWS[] = {
+        {{.kind = WIRE_INFORM, .version = "1.1.0"},
+         "ota/thermo/aa-01/inform",
+         "{\"version\":\"1.1.0\",\"module\":\"default\"}",
+         1},
+        {{.kind = WIRE_PERCENT, .offer = &OFFER, .percent = 35},
+         "ota/thermo/aa-01/progress",
+         "{\"id\":\"42\",\"percent\":35}",
+         1},
+        {{.kind = WIRE_STATE, .offer = &OFFER, .word = "installing"},
+         "ota/thermo/aa-01/progress",
+         "{\"id\":\"42\",\"state\":\"installing\"}",
+         1},
+        {{.kind = WIRE_ERROR, .offer = &OFFER, .word = "verify"},
+         "ota/thermo/aa-01/progress",
+         "{\"id\":\"42\",\"error\":\"verify\"}",
+         1},
+        {{.kind = WIRE_ERROR, .offer = &OFFER, .word = "verify", .detail = "a \"b\""},
+         "ota/thermo/aa-01/progress",
+         "{\"id\":\"42\",\"error\":\"verify\",\"detail\":\"a \\\"b\\\"\"}",
+         1},
+        {{.kind = WIRE_REQUEST}, "ota/thermo/aa-01/request", "{}", 1},
+    };
+    (void)state;
+    check_said(&wire_native, &WHO, ROWS, ARRAY_SIZE(ROWS));
+}
 
 static const char OFFER[] =
-    "{\"id\":\"42\",\"version\":\"1.2.0\",\"module\":\"default\",\"size\":5,\"sha256\":\"" SHA
+    "{\"id\":\"42\",\"version\":\"1.2.0\",\"module\":\"default\",\"size\":5,\"sha256\":\"" SIM_SHA
     "\",\"md5\":\"x\",\"signature\":\"y\",\"url\":\"https://h/f\",\"delta_from\":null,"
     "\"expires_at\":null,\"later\":[1]}";
 
 static void an_offer_is_read_whole(void **state)
 {
-    struct wire_offer offer;
-    struct err e;
+    struct wire_heard heard;
     (void)state;
-    assert_int_equal(wire_native.hear(OFFER, sizeof OFFER - 1, &offer, &e), 0);
-    assert_string_equal(offer.id, "42");
-    assert_string_equal(offer.version, "1.2.0");
-    assert_string_equal(offer.module, "default");
-    assert_string_equal(offer.url, "https://h/f");
-    assert_string_equal(offer.sha256, SHA);
-    assert_int_equal(offer.size, 5);
+    assert_int_equal(hear_text(&wire_native, &WHO, TOPIC, OFFER, &heard), 0);
+    assert_int_equal(heard.kind, WIRE_OFFER);
+    assert_string_equal(heard.offer.id, "42");
+    assert_string_equal(heard.offer.version, "1.2.0");
+    assert_string_equal(heard.offer.module, "default");
+    assert_string_equal(heard.offer.url, "https://h/f");
+    assert_string_equal(heard.offer.sha256, SIM_SHA);
+    assert_string_equal(heard.offer.md5, "");
+    assert_string_equal(heard.offer.stream, "");
+    assert_int_equal(heard.offer.size, 5);
 }
 
 static void nothing_due_has_no_id(void **state)
@@ -105,19 +138,15 @@ static void nothing_due_has_no_id(void **state)
     static const char *const ROWS[] = {"{\"id\":null}", "{}", "{\"id\":null,\"size\":-1}"};
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(ROWS); i++) {
-        struct wire_offer offer = {.id = "old"};
-        struct err e;
-        assert_int_equal(wire_native.hear(ROWS[i], strlen(ROWS[i]), &offer, &e), 0);
-        assert_string_equal(offer.id, "");
+        struct wire_heard heard;
+        assert_int_equal(hear_text(&wire_native, &WHO, TOPIC, ROWS[i], &heard), 0);
+        assert_int_equal(heard.kind, WIRE_NOTHING);
     }
 }
 
-/* Each row spoils one piece of OFFER. */
 static void nonsense_is_refused(void **state)
 {
-    static const struct {
-        const char *good, *bad;
-    } ROWS[] = {
+    static const struct spoiled ROWS[] = {
         {"\"42\"", "42"},
         {"\"42\"", "\"4/2\""},
         {"\"size\":5", "\"size\":0"},
@@ -134,21 +163,10 @@ static void nonsense_is_refused(void **state)
         {"\"module\"", "\"m\""},
         {"{\"id\"", "[\"id\""},
     };
+    struct wire_heard heard;
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(ROWS); i++) {
-        char body[sizeof OFFER + 16];
-        struct wire_offer offer = {.id = "old"};
-        struct err e;
-        const char *at = strstr(OFFER, ROWS[i].good);
-        assert_non_null(at);
-        int len = snprintf(body, sizeof body, "%.*s%s%s", (int)(at - OFFER), OFFER, ROWS[i].bad,
-                           at + strlen(ROWS[i].good));
-        assert_true(wire_native.hear(body, (size_t)len, &offer, &e) < 0);
-        assert_string_equal(offer.id, "old");
-    }
-    struct wire_offer offer;
-    struct err e;
-    assert_true(wire_native.hear(NULL, 0, &offer, &e) < 0);
+    check_spoiled(&wire_native, &WHO, TOPIC, OFFER, ROWS, ARRAY_SIZE(ROWS));
+    assert_true(hear(&wire_native, &WHO, TOPIC, NULL, 0, &heard) < 0);
 }
 
 /* The same seed decides the same way; the share is about what was asked for; questions are unrelated. */
@@ -173,13 +191,11 @@ static void chance_can_be_repeated(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(login_is_product_and_device),
-        cmocka_unit_test(names_at_the_limit_fit),
-        cmocka_unit_test(reports_have_their_topics_and_bodies),
-        cmocka_unit_test(an_offer_is_read_whole),
-        cmocka_unit_test(nothing_due_has_no_id),
-        cmocka_unit_test(nonsense_is_refused),
-        cmocka_unit_test(chance_can_be_repeated),
+        cmocka_unit_test(login_is_product_and_device), cmocka_unit_test(names_at_the_limit_fit),
+        cmocka_unit_test(topics_are_patterns),         cmocka_unit_test(topics_that_do_not_fit_are_refused),
+        cmocka_unit_test(protocols_have_names),        cmocka_unit_test(reports_have_their_topics_and_bodies),
+        cmocka_unit_test(an_offer_is_read_whole),      cmocka_unit_test(nothing_due_has_no_id),
+        cmocka_unit_test(nonsense_is_refused),         cmocka_unit_test(chance_can_be_repeated),
     };
     return cmocka_run_group_tests_name("sim_wire", tests, NULL, NULL);
 }
