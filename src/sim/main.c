@@ -53,7 +53,7 @@ static const struct row ROWS[] = {
     TEXT("mqtt", "HOST:PORT", NULL, mqtt, "the broker"),
     TEXT("ca", "FILE", NULL, ca, "CA of broker and HTTPS server; without it the system's"),
     FLAG("plain", plain, "MQTT without TLS"),
-    TEXT("protocol", "NAME", "native", protocol, "what the devices speak: native, aliyun, onenet"),
+    TEXT("protocol", "NAME", "native", protocol, "what the devices speak: native, aliyun, onenet, aws"),
     TEXT("product", "KEY", NULL, product, "the devices' product"),
     INT("devices", "10", devices, 1, MILLION, "how many; of --secrets at most"),
     TEXT("name-prefix", "TEXT", "sim-", name_prefix, "names are this and a number of five digits"),
@@ -202,7 +202,7 @@ static int check_options(struct options *o, struct err *e)
         return err_set(e, ERR_INVALID, "--mqtt is missing; --help lists the options");
     const struct wire *wire = wire_by_name(o->protocol);
     if (!wire)
-        return err_set(e, ERR_INVALID, "--protocol must be native, aliyun or onenet");
+        return err_set(e, ERR_INVALID, "--protocol must be native, aliyun, onenet or aws");
     if (wire->certificate && (!o->certs || o->plain))
         return err_set(e, ERR_INVALID, "%s devices log in with certificates over TLS: --certs", wire->name);
     if (o->path == WIRE_PATH_MQTT && !wire->ask)

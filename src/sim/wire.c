@@ -5,7 +5,7 @@
 
 const struct wire *wire_by_name(const char *name)
 {
-    static const struct wire *const ROWS[] = {&wire_native, &wire_aliyun, &wire_onenet};
+    static const struct wire *const ROWS[] = {&wire_native, &wire_aliyun, &wire_onenet, &wire_aws};
     for (size_t i = 0; i < ARRAY_SIZE(ROWS); i++)
         if (strcmp(ROWS[i]->name, name) == 0)
             return ROWS[i];

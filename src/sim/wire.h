@@ -136,7 +136,7 @@ struct wire {
                 struct err *e);
 };
 
-extern const struct wire wire_native, wire_aliyun, wire_onenet;
+extern const struct wire wire_native, wire_aliyun, wire_onenet, wire_aws;
 
 /* NULL: there is none of that name. */
 const struct wire *wire_by_name(const char *name);

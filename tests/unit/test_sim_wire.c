@@ -80,6 +80,7 @@ static void protocols_have_names(void **state)
     assert_ptr_equal(wire_by_name("native"), &wire_native);
     assert_ptr_equal(wire_by_name("aliyun"), &wire_aliyun);
     assert_ptr_equal(wire_by_name("onenet"), &wire_onenet);
+    assert_ptr_equal(wire_by_name("aws"), &wire_aws);
     assert_null(wire_by_name("nativ"));
     assert_null(wire_by_name(""));
 }
