@@ -140,6 +140,7 @@ static int open_shard(struct shard *s, struct tally *tally, struct err *e)
     int64_t share = o->max_downloads / (int64_t)s->fleet->shard_count;
     struct transfer_settings settings = {
         .ca = o->ca,
+        .server = o->https,
         .rate_bytes = o->rate_bytes,
         .max_downloads = share > 0 ? (size_t)share : 1,
         .took = device_took,

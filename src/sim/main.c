@@ -51,6 +51,7 @@ struct row {
 
 static const struct row ROWS[] = {
     TEXT("mqtt", "HOST:PORT", NULL, mqtt, "the broker"),
+    TEXT("https", "HOST:PORT", NULL, https, "where to fetch files, whatever their URLs say"),
     TEXT("ca", "FILE", NULL, ca, "CA of broker and HTTPS server; without it the system's"),
     FLAG("plain", plain, "MQTT without TLS"),
     TEXT("protocol", "NAME", "native", protocol, "what the devices speak: native, aliyun, onenet, aws"),
@@ -178,21 +179,20 @@ static int read_arguments(int argc, char **argv, struct options *o, struct err *
 }
 
 /* "host:port", "[address]:port". */
-static int split_address(struct options *o, struct err *e)
+static int split_address(const char *option, const char *text, char host[HOST_SIZE], int *port, struct err *e)
 {
-    const char *colon = strrchr(o->mqtt, ':');
-    const char *host = o->mqtt;
-    size_t len = colon ? (size_t)(colon - host) : 0;
-    uint64_t port;
-    if (len > 2 && host[0] == '[' && host[len - 1] == ']') {
-        host++;
+    const char *colon = strrchr(text, ':');
+    size_t len = colon ? (size_t)(colon - text) : 0;
+    uint64_t n;
+    if (len > 2 && text[0] == '[' && text[len - 1] == ']') {
+        text++;
         len -= 2;
     }
-    if (len == 0 || len >= sizeof o->host || !str_to_uint(colon + 1, 65535, &port) || port == 0)
-        return err_set(e, ERR_INVALID, "--mqtt must be HOST:PORT");
-    memcpy(o->host, host, len);
-    o->host[len] = '\0';
-    o->port = (int)port;
+    if (len == 0 || len >= HOST_SIZE || !str_to_uint(colon + 1, 65535, &n) || n == 0)
+        return err_set(e, ERR_INVALID, "--%s must be HOST:PORT", option);
+    memcpy(host, text, len);
+    host[len] = '\0';
+    *port = (int)n;
     return 0;
 }
 
@@ -215,7 +215,11 @@ static int check_options(struct options *o, struct err *e)
         return err_set(e, ERR_INVALID, "--name-prefix must be 1 to 118 of A-Z a-z 0-9 _ . : @ -");
     if (o->ca && access(o->ca, R_OK) != 0)
         return err_errno(e, "cannot read %s", o->ca);
-    return split_address(o, e);
+    char host[HOST_SIZE]; /* libcurl takes the text as it is */
+    int port;
+    if (o->https && split_address("https", o->https, host, &port, e) < 0)
+        return -(int)e->code;
+    return split_address("mqtt", o->mqtt, o->host, &o->port, e);
 }
 
 /* ---- running */

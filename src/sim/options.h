@@ -5,10 +5,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define HOST_SIZE 256
+
 enum until { UNTIL_DONE, UNTIL_IDLE, UNTIL_STOPPED };
 
 struct options { /* texts are borrowed from the command line; NULL not given */
-    const char *mqtt, *ca, *protocol;
+    const char *mqtt, *https, *ca, *protocol;
     const char *product, *name_prefix, *secret, *secrets, *certs, *version, *next_version, *module;
     int64_t until; /* enum until */
     int64_t path;  /* enum wire_path */
@@ -21,7 +23,7 @@ struct options { /* texts are borrowed from the command line; NULL not given */
     int64_t install_ms, reboot_ms;
     int64_t duration_s; /* 0 none */
     bool plain, reboot, json, quiet, help;
-    char host[256]; /* of mqtt */
+    char host[HOST_SIZE]; /* of mqtt */
     int port;
 };
 

@@ -29,6 +29,7 @@ struct transfers {
     struct transfer_settings settings;
     CURLM *multi;
     CURLSH *share;
+    struct curl_slist *server; /* NULL: as the URL says */
     struct slot *slots, *free;
     struct download *first, *last;
     int epoll_fd;
@@ -171,6 +172,7 @@ static void set_up_easy(struct slot *s)
     limit_rate(easy, settings->rate_bytes);
     if (settings->ca)
         curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca);
+    curl_easy_setopt(easy, CURLOPT_CONNECT_TO, s->home->server);
 }
 
 static struct slot *slot_take(struct transfers *t)
@@ -366,6 +368,16 @@ void transfers_run(struct transfers *t, int64_t now_ms)
 
 /* ---- making and ending */
 
+static bool set_server(struct transfers *t)
+{
+    char text[320];
+    if (!t->settings.server)
+        return true;
+    snprintf(text, sizeof text, "::%s", t->settings.server);
+    t->server = curl_slist_append(NULL, text);
+    return t->server;
+}
+
 static bool set_up_multi(struct transfers *t)
 {
     long cap = (long)t->settings.max_downloads;
@@ -391,7 +403,7 @@ int transfers_open(const struct transfer_settings *settings, struct transfers **
     t->due_ms = -1;
     t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     t->slots = calloc(settings->max_downloads, sizeof *t->slots);
-    if (t->epoll_fd < 0 || !t->slots || !set_up_multi(t)) {
+    if (t->epoll_fd < 0 || !t->slots || !set_server(t) || !set_up_multi(t)) {
         transfers_close(t);
         return err_errno(e, "cannot prepare downloads");
     }
@@ -418,6 +430,7 @@ void transfers_close(struct transfers *t)
         curl_multi_cleanup(t->multi);
     if (t->share)
         curl_share_cleanup(t->share);
+    curl_slist_free_all(t->server);
     if (t->epoll_fd >= 0)
         close(t->epoll_fd);
     free(t->slots);

@@ -39,6 +39,7 @@ struct download {
 
 struct transfer_settings {
     const char *ca;     /* NULL: the system's */
+    const char *server; /* "host:port" to connect to, whatever the URL says; NULL: as it says */
     int64_t rate_bytes; /* a second and download; 0 unlimited */
     size_t max_downloads;
     void (*took)(void *owner, size_t len);

@@ -19,8 +19,8 @@ class Sim:
         otad = product.otad
         self.process = subprocess.Popen(
             [BUILD / "otad-sim", "--mqtt", f"localhost:{otad.mqtt_port}", "--ca", otad.ca, "--product", product.key,
-             "--secret", product.enrolment_secret, "--devices", str(DEVICES), "--install-ms", "50", "--json", "--quiet",
-             *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+             "--secret", product.enrolment_secret, "--protocol", product.made["protocol"], "--devices", str(DEVICES),
+             "--install-ms", "50", "--json", "--quiet", *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def end(self):
         out, err = self.process.communicate(timeout=3 * WAIT_S)
@@ -60,6 +60,28 @@ def test_a_fleet_registers_updates_drops_and_fails(make_otad, sims):
     summary = sim.end()
     assert summary
     assert all(otad.module_version(product.key, f"sim-{i:05}") == "1.1.0" for i in (1, DEVICES))
+
+
+@pytest.mark.parametrize("protocol, transfer", [("aliyun", "https"), ("aliyun", "mqtt"), ("onenet", "https")])
+def test_a_fleet_of_a_cloud(make_otad, sims, protocol, transfer):
+    """What goes wrong on the way is made good in every protocol, and files come the way that the product wants."""
+    otad = make_otad({"public_url": "https://localhost"} if (protocol, transfer) == ("aliyun", "https") else None)
+    product = Product(otad, protocol=protocol, transfer=transfer, enrolment="open")
+    sim = sims(product, "--transfer", transfer, "--https", f"localhost:{otad.https_port}", "--drop-pct", "30",
+               "--mqtt-drop-pct", "20", "--fail-pct", "10", "--reboot", "--reboot-ms", "50")
+    wait_until(lambda: registered(product), what="every device's first inform")
+    data = pattern(100_007)
+    campaign = product.campaign(product.upload(data, version="2.0.0"), policy={"max_attempts": 3, "retry_after": "1s"})
+    otad.wait_campaign(campaign, "completed")
+    assert otad.counts(campaign) == {"succeeded": DEVICES}
+    otad.check_counts(campaign)
+    told = sim.end()
+    assert told["succeeded"] == DEVICES
+    assert told["downloads"] == DEVICES + told["failures_simulated"] and told["failures_simulated"] > 0
+    assert told["cut"] > 0 and told["mqtt_drops"] > 0
+    assert told["digest_errors"] == told["bad_offers"] == 0
+    blocks = -(-len(data) // 10240) * told["downloads"]
+    assert told["blocks"] == (blocks if transfer == "mqtt" else 0)
 
 
 def test_devices_that_get_stuck_time_out(make_otad, sims):
