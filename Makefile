@@ -1,6 +1,6 @@
 # otad: `make run` runs it, `make test` tests it; both install what is missing first (DEPS=: leaves that out).
 #   make            build/otad, build/otad-sim, build/otad_broker.so
-#   make demo       a fleet of simulated devices through one campaign
+#   make demo       a fleet of simulated devices through one campaign; PROTOCOL=aliyun|onenet|aws TRANSFER=mqtt
 #   make unit | system                  one half of the tests, nothing installed
 #   make fuzz       parsers against bytes that libFuzzer thinks up, FUZZ_SECONDS=60 each
 #   make lint | bench | install | clean | compile_commands.json

@@ -1,11 +1,14 @@
 #!/bin/sh
 # demo.sh BUILD: otad, its broker and a fleet of simulated devices go through one campaign, with a live view.
 # Some devices lose their download or their MQTT session midway and go on; some fail once and are tried again.
-#   DEVICES=200 LIMIT_S=180 sh tests/demo.sh build
+#   PROTOCOL=native DEVICES=200 LIMIT_S=180 sh tests/demo.sh build
+# PROTOCOL is native, aliyun, onenet or aws; TRANSFER https or mqtt, where the protocol has both.
 set -eu
 export LC_ALL=C
 
 BUILD=${1:?usage: sh tests/demo.sh BUILD}
+PROTOCOL=${PROTOCOL:-native}
+TRANSFER=${TRANSFER:-auto}
 DEVICES=${DEVICES:-200}
 LIMIT_S=${LIMIT_S:-180}
 dir=$(mktemp -d)
@@ -63,9 +66,14 @@ start_otad()
 {
     https_port=$(free_port)
     mqtt_port=$(free_port)
+    cert_port=
+    [ "$PROTOCOL" != aws ] || cert_port=$(free_port)
     url=https://localhost:$https_port
-    "$BUILD/otad" -d "$dir/data" -o https_port="$https_port" -o mqtt_port="$mqtt_port" -o public_url="$url" \
-        2>"$dir/otad.log" &
+    public_url=$url
+    # Aliyun's devices know one port for downloads, which the simulated ones replace by this one
+    [ "$PROTOCOL $TRANSFER" != "aliyun https" ] || public_url=https://localhost
+    "$BUILD/otad" -d "$dir/data" -o https_port="$https_port" -o mqtt_port="$mqtt_port" -o public_url="$public_url" \
+        ${cert_port:+-o mqtt_cert_port="$cert_port"} 2>"$dir/otad.log" &
     otad_pid=$!
     end_s=$(($(now_s) + 60))
     until "$BUILD/otad" health -d "$dir/data" >/dev/null 2>&1; do
@@ -74,6 +82,35 @@ start_otad()
         sleep 0.1
     done
     token=$(cat "$dir/data/admin.token")
+}
+
+# each FORMAT: the format's text for the name of every device.
+each()
+{
+    awk -v n="$DEVICES" -v format="$1" 'BEGIN {
+        for (i = 1; i <= n; i++) {
+            text = format
+            gsub(/@/, sprintf("sim-%05d", i), text)
+            print text
+        }
+    }'
+}
+
+# A certificate for every device, over one connection, in $dir/certs.
+make_certificates()
+{
+    mkdir "$dir/certs"
+    { echo product,name; each "lamp,@"; } | api /devices:import --data-binary @- >/dev/null
+    each "next
+url = $url/api/v1/devices/lamp/@/certificate
+cacert = $dir/data/certs/ca.pem
+header = \"Authorization: Bearer $token\"
+data = \"{}\"
+output = $dir/certs/@.json" | (umask 077 && sed 1d >"$dir/curl.conf" && curl -fsS -K "$dir/curl.conf")
+    for answer in "$dir"/certs/*.json; do
+        printf '%b' "$(field certificate <"$answer")" >"${answer%json}pem"
+        printf '%b' "$(field key <"$answer")" >"${answer%json}key"
+    done
 }
 
 # Devices that are connected and known: here each of them by its first report.
@@ -134,9 +171,9 @@ summarize()
     [ "$DEVICES" -gt 1000 ] || # more than a page
         api "/campaigns/$id/executions?limit=1000" | grep -o '"attempt":[0-9]*' | sort | uniq -c |
         awk -F '[ :]+' '{ printf "  %-14s %6d devices\n", "in attempt " $4, $2 }'
-    for row in 'cut:downloads cut midway' 'resumed:resumed with Range' 'mqtt_drops:MQTT sessions lost' \
+    for row in 'cut:downloads cut midway' 'resumed:downloads resumed' 'mqtt_drops:MQTT sessions lost' \
         'failures_simulated:updates that failed once' 'digest_errors:files with a wrong digest' \
-        'bytes:bytes downloaded'; do
+        'bytes:bytes downloaded' 'blocks:blocks of files over MQTT'; do
         printf '  %12s %s\n' "$(field "${row%%:*}" <"$dir/sim.json")" "${row#*:}"
     done
 }
@@ -154,14 +191,22 @@ for _ in 1 2 3; do # a port may have been taken meanwhile
 done
 [ -n "$started" ] || die "otad did not start"
 
-secret=$(api /products -d '{"key":"lamp","protocol":"native","enrolment":"open"}' | field enrolment_secret)
+secret=$(api /products -d "{\"key\":\"lamp\",\"protocol\":\"$PROTOCOL\",\"transfer\":\"$TRANSFER\",\"enrolment\":\"open\"}" |
+    field enrolment_secret)
 [ -n "$secret" ] || die "there is no enrolment secret"
 dd if=/dev/urandom of="$dir/lamp.bin" bs=1024 count=1024 2>/dev/null
 firmware=$(api '/firmware?product=lamp&version=2.0.0' -T "$dir/lamp.bin" | field id)
 [ -n "$firmware" ] || die "the firmware was not taken"
 
-echo "demo: $DEVICES devices log in and register themselves"
+if [ "$PROTOCOL" = aws ]; then
+    echo "demo: $DEVICES devices get certificates, and log in with them"
+    make_certificates
+    mqtt_port=$cert_port
+else
+    echo "demo: $DEVICES devices log in and register themselves"
+fi
 "$BUILD/otad-sim" --mqtt "localhost:$mqtt_port" --ca "$dir/data/certs/ca.pem" --product lamp --secret "$secret" \
+    --protocol "$PROTOCOL" --transfer "$TRANSFER" --certs "$dir/certs" --https "localhost:$https_port" \
     --devices "$DEVICES" --drop-pct 20 --mqtt-drop-pct 5 --fail-pct 8 --reboot --rate-bytes 500000 \
     --install-ms 1000 --reboot-ms 1000 --seed 7 --duration "$((LIMIT_S + 60))" --json --quiet \
     >"$dir/sim.json" 2>"$dir/sim.log" &
