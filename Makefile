@@ -2,6 +2,7 @@
 #   make            build/otad, build/otad-sim, build/otad_broker.so
 #   make demo       a fleet of simulated devices through one campaign; PROTOCOL=aliyun|onenet|aws TRANSFER=mqtt
 #   make unit | system                  one half of the tests, nothing installed
+#   make test-sdk   vendors' own device SDKs, which npm fetches, as clients of otad
 #   make fuzz       parsers against bytes that libFuzzer thinks up, FUZZ_SECONDS=60 each
 #   make lint | bench | install | clean | compile_commands.json
 #   SAN=1           address and undefined-behaviour sanitizers     TSAN=1  thread sanitizer
@@ -73,7 +74,8 @@ HEADERS := $(wildcard include/*/*.h)
 Q := $(if $(V),,@)
 SAY = $(if $(V),,@echo '  $(@:$(BUILD)/%=%)')
 
-.PHONY: all run demo test unit system fuzz bench install clean FORCE deps-run deps-test deps-lint deps-fuzz deps-bench
+.PHONY: all run demo test test-sdk unit system sdk fuzz bench install clean FORCE \
+	deps-run deps-test deps-sdk deps-lint deps-fuzz deps-bench
 .DELETE_ON_ERROR:
 all: $(BUILD)/otad $(BUILD)/otad-sim $(BUILD)/otad_broker.so
 
@@ -141,7 +143,7 @@ $(BUILD)/fuzzer/%: tests/fuzz/fuzz_%.c $(BUILD)/libotad.a $(BUILD)/flags
 
 # ---- for people: each installs what it needs, then builds, then does its one thing
 
-deps-run deps-test deps-lint deps-fuzz deps-bench: deps-%:
+deps-run deps-test deps-sdk deps-lint deps-fuzz deps-bench: deps-%:
 	@$(DEPS) $*
 
 run: deps-run
@@ -155,6 +157,10 @@ demo: deps-run
 test: deps-test
 	$(MAKE) all unit
 	$(MAKE) system
+	@echo 'test-sdk: SKIPPED here, run make test-sdk (needs npm)'
+
+test-sdk: deps-sdk
+	$(MAKE) sdk
 
 fuzz: deps-fuzz
 	$(MAKE) FUZZ=1 CC=clang run-fuzzers
@@ -188,9 +194,22 @@ unit: $(UNIT) $(FUZZERS:%=$(BUILD)/replay/%)
 	if [ -n "$$failed" ]; then echo "unit: failed:$$failed"; exit 1; fi; \
 	echo "unit: $(words $(UNIT)) programs passed, $(words $(FUZZERS)) corpora replayed"
 
+PYTEST = $(SANITIZERS) OTAD_BUILD=$(abspath $(BUILD)) PYTHONDONTWRITEBYTECODE=1 \
+	$(NO_ASLR) $(PYTHON) -m pytest -q -p no:cacheprovider
+
 system: all
-	$(SANITIZERS) OTAD_BUILD=$(abspath $(BUILD)) PYTHONDONTWRITEBYTECODE=1 \
-		$(NO_ASLR) $(PYTHON) -m pytest -q -p no:cacheprovider tests/system
+	$(PYTEST) tests/system
+
+# The SDKs stand where `make clean` finds them, and no check of our own sources does. They run none of their install scripts.
+SDK := build/sdk
+$(SDK)/installed: $(addprefix tests/sdk/,package.json package-lock.json .npmrc)
+	@mkdir -p $(SDK)
+	cp $^ $(SDK)
+	cd $(SDK) && npm ci
+	@touch $@
+
+sdk: all $(SDK)/installed
+	NODE_PATH=$(abspath $(SDK))/node_modules $(PYTEST) tests/sdk
 
 # What libFuzzer makes is kept for the next time in build/fuzz/corpus. Bytes that break something are left beside it; they
 # go into tests/fuzz/corpus together with the repair.

@@ -1,26 +1,33 @@
 #!/bin/sh
 # deps.sh: installs the Debian or Ubuntu packages that are missing for one purpose, and nothing when all are there.
-#   sh conf/deps.sh run|test|lint|fuzz|bench
+#   sh conf/deps.sh run|test|sdk|lint|fuzz|bench
 # The make targets call it first. A machine whose packages come from elsewhere: make DEPS=: run
 set -eu
 
 RUN="gcc libc6-dev make curl mosquitto mosquitto-dev libmosquitto-dev libmicrohttpd-dev libgnutls28-dev libssl-dev
      libjansson-dev libcbor-dev libsqlite3-dev libinih-dev libcurl4-openssl-dev"
 TEST="$RUN libcmocka-dev python3 python3-pytest python3-paho-mqtt openssl mosquitto-clients sqlite3"
+SDK="$TEST"
 LINT="$RUN libcmocka-dev clang clang-tidy clang-format cppcheck python3 python3-yaml"
 FUZZ="$RUN clang libclang-rt-dev"
 BENCH="$RUN python3 python3-paho-mqtt openssl nginx-light wrk"
 # These packages start a daemon when they are installed; otad starts its own broker, the benchmark its own nginx.
 SERVICES="mosquitto nginx"
 
+# A Node from elsewhere does as well, and would not stay beside Debian's.
+if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+    SDK="$SDK nodejs npm"
+fi
+
 case "${1:-}" in
 run) wanted=$RUN ;;
 test) wanted=$TEST ;;
+sdk) wanted=$SDK ;;
 lint) wanted=$LINT ;;
 fuzz) wanted=$FUZZ ;;
 bench) wanted=$BENCH ;;
 *)
-    echo "usage: sh conf/deps.sh run|test|lint|fuzz|bench" >&2
+    echo "usage: sh conf/deps.sh run|test|sdk|lint|fuzz|bench" >&2
     exit 2
     ;;
 esac
