@@ -1,6 +1,7 @@
 #include "logins.h"
 
 #include "base/digest.h"
+#include "certificate.h"
 #include "presence.h"
 
 #include <stdio.h>
@@ -94,15 +95,22 @@ static int begin(struct plugin *p, const struct arrival *a, struct err *e)
     return 0;
 }
 
-static int device_login(struct plugin *p, const struct mosquitto *client, const struct login *login)
+static int device_login(struct plugin *p, const struct mosquitto *client, struct login login)
 {
     struct err e;
+    struct certificate shown;
     struct arrival a = {
-        .client = client, .client_id = login->client_id, .clean = mosquitto_client_clean_session(client)};
+        .client = client, .client_id = login.client_id, .clean = mosquitto_client_clean_session(client)};
     /* until otad's session is there, a report would be acknowledged and go nowhere; the device tries again */
     if (!p->served)
         return MOSQ_ERR_UNKNOWN;
-    int rc = identify(p, login, &a, &e);
+    int rc = certificate_of(client, &shown, &e);
+    if (rc > 0) {
+        login.common_name = shown.common_name;
+        login.common_name_product = shown.product;
+    }
+    if (rc >= 0)
+        rc = identify(p, &login, &a, &e);
     if (rc == 0)
         rc = begin(p, &a, &e);
     if (rc == 0)
@@ -124,7 +132,7 @@ int logins_check(struct plugin *p, struct mosquitto *client, const char *usernam
         return MOSQ_ERR_AUTH;
     if (username && strcmp(username, OTAD) == 0)
         return otad_login(p, client, login.client_id, password);
-    return device_login(p, client, &login);
+    return device_login(p, client, login);
 }
 
 /* ---- ends */
@@ -154,7 +162,7 @@ void logins_kick(struct plugin *p, const char *product, const char *device)
     if (!doomed)
         return;
     for (size_t at = 0; (s = table_next(&p->sessions.by_client_id, &at));)
-        if (strcmp(s->visitor->names.product, product) == 0 &&
+        if ((!*product || strcmp(s->visitor->names.product, product) == 0) &&
             (!*device || strcmp(s->visitor->names.device, device) == 0))
             doomed[n++] = s;
     for (size_t i = 0; i < n; i++)

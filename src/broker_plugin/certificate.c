@@ -1,0 +1,23 @@
+#include "certificate.h"
+
+#include <stdbool.h>
+/* mosquitto_broker.h needs it before */
+#include <mosquitto.h>
+#include <mosquitto_broker.h>
+#include <openssl/x509.h>
+
+int certificate_of(const struct mosquitto *client, struct certificate *out, struct err *e)
+{
+    char device[DEVICE_SIZE];
+    unsigned char *der = NULL;
+    X509 *shown = mosquitto_client_certificate(client);
+    if (!shown)
+        return 0;
+    int len = i2d_X509(shown, &der);
+    X509_free(shown);
+    if (len <= 0)
+        return err_set(e, ERR_INTERNAL, "out of memory");
+    int rc = pki_client_identity(der, (size_t)len, out->common_name, out->product, device, e);
+    OPENSSL_free(der);
+    return rc < 0 ? -(int)(e->code = ERR_UNAUTHORIZED) : 1;
+}
