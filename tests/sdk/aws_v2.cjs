@@ -63,6 +63,7 @@ async function refusal(request) {
 
 async function main() {
   const jobs = await (orders.mqtt === 5 ? connectMqtt5() : connectMqtt311());
+  say('connected');
   const notify = await listen(jobs.createJobExecutionsChangedStream({ thingName: thing }));
   const notifyNext = await listen(jobs.createNextJobExecutionChangedStream({ thingName: thing }));
   say('unknown', await refusal(jobs.describeJobExecution({ thingName: thing, jobId: '999999' })));
@@ -87,7 +88,7 @@ async function main() {
   });
   say('half', half);
   say('mismatch', await refusal(update({ status: 'IN_PROGRESS', expectedVersion: started.versionNumber })));
-  say('described', await jobs.describeJobExecution({ thingName: thing, jobId: '$next', includeJobDocument: false }));
+  say('described', await jobs.describeJobExecution({ thingName: thing, jobId: '$next' }));
 
   const expectedVersion = half.executionState.versionNumber;
   say('succeeded', await update({ status: 'SUCCEEDED', statusDetails: { reason: 'accepted' }, expectedVersion }));

@@ -44,7 +44,7 @@ async function main() {
   const { execution } = await notifyNext.next((message) => message.execution);
   const { jobId } = execution;
   say('next', { execution });
-  await jobs.publishDescribeJobExecution({ thingName: thing, jobId: '$next' }, AtLeastOnce);
+  await jobs.publishDescribeJobExecution({ thingName: thing, jobId: '$next', includeJobDocument: false }, AtLeastOnce);
   say('described', await described.next());
   await jobs.publishStartNextPendingJobExecution({ thingName: thing }, AtLeastOnce);
   const { execution: running } = await started.next();

@@ -26,7 +26,7 @@ class Script:
         self.lines.put(None)
 
     def _read_errors(self):
-        self.errors.extend(self.process.stderr)
+        self.errors.extend(line.rstrip("\n") for line in self.process.stderr)
 
     def kill(self):
         self.process.kill()
