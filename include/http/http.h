@@ -24,6 +24,9 @@ struct http_env {
     char rsa_cert_path[FILE_PATH_SIZE], rsa_key_path[FILE_PATH_SIZE]; /* beside them; "" none */
     int64_t started_at_ms;
     void (*wake)(void); /* tells main that a campaign may have something to do now; may be NULL */
+    /* ends the sessions of a device at the broker, of all of a product where device is ""; may be NULL */
+    void (*end_sessions)(void *arg, const char *product, const char *device);
+    void *end_sessions_arg;
 };
 
 struct http;

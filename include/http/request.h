@@ -34,6 +34,12 @@ struct caller {
     int64_t device_id;
 };
 
+/* Devices whose sessions at the broker end once the reply's change is committed. */
+struct ending {
+    char product[PRODUCT_SIZE];
+    char device[DEVICE_SIZE]; /* "": all of the product */
+};
+
 struct reply {
     int status;         /* 0: the handler set none, 200 is meant */
     json_t *json;       /* owned; NULL with text NULL: no body */
@@ -49,6 +55,8 @@ struct reply {
     int64_t execution_id;    /* which the file is fetched for; 0 none is known */
     char md5[MD5_TEXT_SIZE]; /* of the file, for the header field x-MD5; "" none */
     char attachment[129];    /* "" none: the name a browser shall save the file under */
+    struct ending *endings;  /* owned */
+    size_t ending_count;
 };
 
 struct upload; /* http/upload: the temporary file of PUT /firmware */
@@ -81,6 +89,10 @@ const char *request_header(const struct request *r, const char *name);
 
 /* See above. */
 int request_to_writer(struct request *r);
+
+/* Once what the handler does is committed, these sessions end: who has them is no more let in like that.
+ * device "": all of the product. */
+void request_end_sessions(struct request *r, const char *product, const char *device);
 
 /* A number in the query: fallback when absent; ERR_INVALID names it. */
 int request_query_int(const struct request *r, const char *name, int64_t min, int64_t max, int64_t fallback,

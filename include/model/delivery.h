@@ -6,7 +6,7 @@
  *
  * The plugin sends with min(qos, granted), 0 to a session that did not subscribe. Anything that does not
  * begin with D is a JSON object: {"op":"presence"}, {"op":"kick","product":..,"device":..} (device "": all of
- * the product). Pure functions. */
+ * the product, product "" too: everybody). Pure functions. */
 #ifndef OTAD_MODEL_DELIVERY_H
 #define OTAD_MODEL_DELIVERY_H
 

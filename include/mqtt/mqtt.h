@@ -37,4 +37,8 @@ int mqtt_send(struct mqtt *m, struct outgoing out[], size_t n);
 /* How many more messages mqtt_send should be given now; 0 while the broker is away. Any thread. */
 size_t mqtt_room(struct mqtt *m);
 
+/* Ends the sessions of a device, or of all devices of a product where device is "": now, or as soon as the
+ * broker is back. Who may still log in will do so. A foreign broker is not asked. Any thread. */
+void mqtt_end_sessions(struct mqtt *m, const char *product, const char *device);
+
 #endif

@@ -153,17 +153,33 @@ void logins_ended(struct plugin *p, const struct mosquitto *client)
     presence_tell(p, &names, left, "logout");
 }
 
+static void kick_device(struct plugin *p, const char *product, const char *device)
+{
+    char who[WHO_SIZE];
+    snprintf(who, sizeof who, "%s/%s", product, device);
+    const struct visitor *v = sessions_visitor(&p->sessions, who);
+    const struct session *next;
+    /* with its last session the visitor is gone */
+    for (const struct session *s = v ? v->first : NULL; s; s = next) {
+        next = s->next;
+        kick(s);
+    }
+}
+
 void logins_kick(struct plugin *p, const char *product, const char *device)
 {
     const struct session *s;
     size_t n = 0;
+    if (*device) {
+        kick_device(p, product, device);
+        return;
+    }
     /* a table that shrinks cannot be walked: first who, then the ends */
     const struct session **doomed = calloc(p->sessions.by_client_id.used + 1, sizeof(struct session *));
     if (!doomed)
         return;
     for (size_t at = 0; (s = table_next(&p->sessions.by_client_id, &at));)
-        if ((!*product || strcmp(s->visitor->names.product, product) == 0) &&
-            (!*device || strcmp(s->visitor->names.device, device) == 0))
+        if (!*product || strcmp(s->visitor->names.product, product) == 0)
             doomed[n++] = s;
     for (size_t i = 0; i < n; i++)
         kick(doomed[i]);

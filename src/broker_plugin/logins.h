@@ -12,7 +12,9 @@ int logins_check(struct plugin *p, struct mosquitto *client, const char *usernam
 /* A connection has ended; also one that ends between the check of its password and its CONNACK. */
 void logins_ended(struct plugin *p, const struct mosquitto *client);
 
-/* Ends the sessions of a device, or of all devices of a product where device is "". */
+/* Ends the sessions of a device; of all devices of a product where device is "", of everybody where product
+ * is
+ * "" too. */
 void logins_kick(struct plugin *p, const char *product, const char *device);
 
 #endif

@@ -261,6 +261,7 @@ int api_device_patch(struct request *r, struct db *db, struct err *e)
         rc = read_body(r, false, &d, &b, e);
     if (rc == 0 && *b.secret)
         rc = api_device_seal(r, &d, b.secret, e);
+    bool ends = !d.enabled || *b.secret;
     explicit_bzero(b.secret, sizeof b.secret);
     if (rc == 0)
         rc = device_update(db, &d, e);
@@ -270,6 +271,8 @@ int api_device_patch(struct request *r, struct db *db, struct err *e)
         rc = timeline_add(db, d.id, r->now_ms, "edited", 0, 0, e, "by %s", r->caller.name);
     if (rc)
         return rc;
+    if (ends)
+        request_end_sessions(r, d.product, d.name);
     api_wake(r);
     return reply_device(r, db, &d, e);
 }
@@ -287,6 +290,7 @@ int api_device_delete(struct request *r, struct db *db, struct err *e)
     if (rc)
         return rc;
     presence_forget(r->env->rollout->presence, d.id);
+    request_end_sessions(r, d.product, d.name);
     reply_nothing(r);
     api_wake(r);
     return 0;

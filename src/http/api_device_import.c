@@ -52,6 +52,8 @@ static int update(struct import *im, const struct import_row *row, struct device
     int rc = *row->secret ? api_device_seal(im->r, d, row->secret, e) : 0;
     if (rc == 0)
         rc = device_update(im->db, d, e);
+    if (rc == 0 && *row->secret)
+        request_end_sessions(im->r, d->product, d->name);
     if (rc == 0)
         im->updated++;
     return rc;

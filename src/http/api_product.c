@@ -265,19 +265,18 @@ static bool has_things(const struct product *p)
 
 int api_product_patch(struct request *r, struct db *db, struct err *e)
 {
-    struct product p;
+    struct product p = {0};
     char secret[SECRET_SIZE] = "";
     int rc = product_get(db, r->arg[0], &p, e);
-    bool was = rc == 0 && is_fetched_by_url(&p); /* public_url may be another one now: that is no reason */
-    bool had_things = rc == 0 && has_things(&p);
-    bool was_public = rc == 0 && p.public;
+    const struct product before = p;
     if (rc == 0)
         rc = revision_check(r, p.revision, e);
     if (rc == 0)
         rc = read_product(r, false, &p, secret, e);
-    if (rc == 0 && !was)
+    /* public_url may be another one now: that is no reason */
+    if (rc == 0 && !is_fetched_by_url(&before))
         rc = check_transfer(r, &p, e);
-    if (rc == 0 && has_things(&p) && !had_things)
+    if (rc == 0 && has_things(&p) && !has_things(&before))
         rc = product_check_things(db, p.id, e);
     if (rc == 0)
         rc = settle_secret(r, &p, secret, e);
@@ -285,8 +284,10 @@ int api_product_patch(struct request *r, struct db *db, struct err *e)
         rc = product_update(db, &p, e);
     if (rc)
         return rc;
+    if (!p.enabled || strcmp(p.protocol, before.protocol) != 0)
+        request_end_sessions(r, p.key, "");
     reply_json(r, answer(r, &p, secret));
-    warn_public(&p, was_public);
+    warn_public(&p, before.public);
     api_wake(r);
     return 0;
 }
@@ -299,7 +300,9 @@ int api_product_delete(struct request *r, struct db *db, struct err *e)
         rc = revision_check(r, p.revision, e);
     if (rc == 0)
         rc = product_delete(db, p.id, e);
-    if (rc == 0)
-        reply_nothing(r);
-    return rc;
+    if (rc)
+        return rc;
+    request_end_sessions(r, p.key, "");
+    reply_nothing(r);
+    return 0;
 }

@@ -98,11 +98,19 @@ static int run_job(struct db *w, void *arg, struct err *e)
     return r->route->flags & ROUTE_CREATES ? idempotency_run(r, w, e) : r->route->handler(r, w, e);
 }
 
+static void end_sessions(const struct http_env *env, const struct reply *reply)
+{
+    for (size_t i = 0; env->end_sessions && i < reply->ending_count; i++)
+        env->end_sessions(env->end_sessions_arg, reply->endings[i].product, reply->endings[i].device);
+}
+
 static void job_done(struct job *job)
 {
     struct exchange *x = job->arg;
     x->rc = job->rc;
     x->err = job->err;
+    if (x->rc == 0)
+        end_sessions(x->set->env, &x->request.reply);
     if (!x->request.upload) {
         unpark(x);
         return;

@@ -20,6 +20,7 @@ void reply_clear(struct reply *reply)
 {
     json_decref(reply->json);
     free(reply->text);
+    free(reply->endings);
     if (reply->fd >= 0)
         close(reply->fd);
     *reply = (struct reply){.fd = -1};

@@ -9,6 +9,7 @@
 #include <microhttpd.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *request_query(const struct request *r, const char *name)
@@ -35,6 +36,17 @@ static bool parse_int(const char *text, int64_t *out)
         return false;
     *out = negative ? -(int64_t)magnitude : (int64_t)magnitude;
     return true;
+}
+
+void request_end_sessions(struct request *r, const char *product, const char *device)
+{
+    struct reply *reply = &r->reply;
+    reply->endings = reallocarray(reply->endings, reply->ending_count + 1, sizeof *reply->endings);
+    if (!reply->endings)
+        abort();
+    struct ending *new = &reply->endings[reply->ending_count++];
+    str_copy(new->product, sizeof new->product, product);
+    str_copy(new->device, sizeof new->device, device);
 }
 
 int request_query_int(const struct request *r, const char *name, int64_t min, int64_t max, int64_t fallback,

@@ -280,6 +280,11 @@ static int open_store(struct otad *o, struct err *e)
     return rc < 0 ? rc : store_open(path, &o->store, e);
 }
 
+static void end_sessions(void *mqtt, const char *product, const char *device)
+{
+    mqtt_end_sessions(mqtt, product, device);
+}
+
 static int start_mqtt(struct otad *o, struct err *e)
 {
     struct mqtt_env env = {
@@ -293,6 +298,8 @@ static int start_mqtt(struct otad *o, struct err *e)
                           rsa ? h->rsa_key_path : h->key_path, &o->broker, e);
     if (rc == 0)
         rc = mqtt_start(&env, &o->mqtt, e);
+    o->http_env.end_sessions = end_sessions;
+    o->http_env.end_sessions_arg = o->mqtt;
     return rc;
 }
 

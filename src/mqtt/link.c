@@ -7,6 +7,7 @@
 #include "model/board.h"
 #include "model/delivery.h"
 #include "protocol/protocol.h"
+#include "sender.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -27,7 +28,7 @@
 #define FOREIGN_MIN_MS 1000
 #define FOREIGN_MAX_MS 30000
 
-static bool is_managed(const struct mqtt *m)
+bool link_is_managed(const struct mqtt *m)
 {
     return m->env.settings->broker == BROKER_MANAGED;
 }
@@ -72,7 +73,7 @@ static void on_connect(struct mosquitto *client, void *arg, int rc)
             subscribe(m, *filter);
     /* only our own broker has the plugin, which lets devices in from then on; others may take offence at a
      * topic like that */
-    if (is_managed(m))
+    if (link_is_managed(m))
         ask_presence(m);
 }
 
@@ -121,6 +122,7 @@ static void on_publish(struct mosquitto *client, void *arg, int mid)
     if (files_sent(&m->files, mid))
         return;
     m->heard |= mid == m->last_wish;
+    kicks_acknowledged(&m->kicks, mid);
     outbox_sent(&m->outbox, -1);
 }
 
@@ -144,7 +146,7 @@ static int64_t delay_ms(const struct mqtt *m, bool gently)
 static void tell(struct mqtt *m)
 {
     /* our own broker takes a moment to come up, and the one who starts it knows better why it does not */
-    bool starting = is_managed(m) && !m->connected;
+    bool starting = link_is_managed(m) && !m->connected;
     if (!starting)
         board_set(BOARD_BROKER, false, "%s", m->trouble);
     if (strcmp(m->told, m->trouble) == 0 || (starting && m->failures < PATIENCE))
@@ -157,7 +159,7 @@ static void drop(struct mqtt *m, bool gently)
 {
     if (m->connected && clock_mono_ms() - m->since_ms > STABLE_MS)
         m->failures = 0;
-    int64_t after_ms = delay_ms(m, gently || !is_managed(m));
+    int64_t after_ms = delay_ms(m, gently || !link_is_managed(m));
     tell(m);
     if (m->client)
         mosquitto_destroy(m->client); /* closes the socket, and throws away what was not written */
@@ -166,6 +168,7 @@ static void drop(struct mqtt *m, bool gently)
     arrivals_clear(&m->arrivals);
     inbox_clear(&m->inbox);
     files_clear(&m->files);
+    kicks_undo(&m->kicks);
     if (m->connected)
         presence_clear(m->env.rollout->presence);
     m->connected = m->heard = m->more = false;
@@ -228,7 +231,7 @@ static void read_batch(struct mqtt *m)
     do {
         unsigned before = m->arrived;
         rc = mosquitto_loop_read(m->client, 1);
-        bool waits = socket_state(m) != 0 || (!is_managed(m) && m->arrived != before);
+        bool waits = socket_state(m) != 0 || (!link_is_managed(m) && m->arrived != before);
         m->more = rc == MOSQ_ERR_SUCCESS && !*m->trouble && waits;
     } while (m->more && m->inbox.n < BATCH_MAX && clock_mono_ms() < end_ms);
     if (rc != MOSQ_ERR_SUCCESS)
@@ -250,61 +253,6 @@ static bool commit(struct mqtt *m)
         log_warn("%zu messages to devices did not fit the queue", dropped);
     m->inbox.letters.n = 0;
     return true;
-}
-
-/* Our own broker's plugin takes a message to the device's sessions, whether they subscribed or not; to
- * another broker it is published as it is. */
-static int publish(struct mqtt *m, const struct letter *l, int qos, int *mid)
-{
-    const struct message *what = &l->message;
-    if (!is_managed(m))
-        return mosquitto_publish(m->client, mid, what->topic, (int)what->len, what->payload, what->qos,
-                                 false);
-    struct delivery d = {.qos = what->qos, .only_subscribed = what->only_subscribed};
-    char head[DELIVERY_HEAD_SIZE];
-    snprintf(d.who, sizeof d.who, "%s/%s", l->product, l->device);
-    str_copy(d.topic, sizeof d.topic, what->topic);
-    size_t n = delivery_head(&d, head);
-    char *whole = n ? malloc(n + what->len) : NULL;
-    if (!whole)
-        return n ? MOSQ_ERR_NOMEM : MOSQ_ERR_INVAL;
-    memcpy(whole, head, n);
-    memcpy(whole + n, what->payload, what->len);
-    int rc = mosquitto_publish(m->client, mid, CONTROL_TOPIC, (int)(n + what->len), whole, qos, false);
-    free(whole);
-    return rc;
-}
-
-static void send_letter(struct mqtt *m, struct letter *l)
-{
-    int rc = publish(m, l, 1, NULL);
-    if (rc != MOSQ_ERR_SUCCESS) {
-        log_error("cannot send to %s/%s: %s", l->product, l->device, dial_reason(rc));
-        outbox_sent(&m->outbox, -1);
-    }
-    message_clear(&l->message);
-}
-
-static void send_due(struct mqtt *m)
-{
-    struct letter l;
-    while (m->connected && outbox_take(&m->outbox, &l))
-        send_letter(m, &l);
-    board_put(BOARD_MQTT_WAITING, (int64_t)outbox_waiting(&m->outbox));
-}
-
-/* Blocks go as fast as the broker takes them, QoS 0 on both legs: who misses one asks again. */
-static void send_blocks(struct mqtt *m)
-{
-    struct letter l;
-    while (m->connected && files_next(&m->files, &m->inbox, &l)) {
-        int mid = 0, rc = publish(m, &l, 0, &mid);
-        if (rc == MOSQ_ERR_SUCCESS)
-            files_await(&m->files, mid);
-        else
-            log_error("cannot send a block to %s/%s: %s", l.product, l.device, dial_reason(rc));
-        message_clear(&l.message);
-    }
 }
 
 static void write_out(struct mqtt *m)
@@ -380,8 +328,7 @@ void link_turn(struct mqtt *m, int64_t end_ms)
         m->more = true;
     } else if (!*m->trouble) {
         write_out(m);
-        send_due(m);
-        send_blocks(m);
+        sender_turn(m);
         if (!*m->trouble)
             write_out(m);
     }

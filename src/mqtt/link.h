@@ -11,6 +11,7 @@
 
 #include "arrivals.h"
 #include "files.h"
+#include "kicks.h"
 #include "mqtt/mqtt.h"
 #include "outbox.h"
 
@@ -23,6 +24,7 @@ struct mqtt {
     int wake_fd; /* eventfd: there is something to send, or the end has come */
     atomic_bool stopping;
     struct outbox outbox;
+    struct kicks kicks;
 
     /* ---- the mqtt thread's */
     struct inbox inbox;
@@ -47,6 +49,9 @@ void link_connect(struct mqtt *m);
 
 /* One turn, at most until end_ms when there is nothing to do. */
 void link_turn(struct mqtt *m, int64_t end_ms);
+
+/* Whether the broker is our own, which has the plugin. */
+bool link_is_managed(const struct mqtt *m);
 
 /* Says goodbye and forgets the connection. */
 void link_close(struct mqtt *m);

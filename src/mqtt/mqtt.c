@@ -57,6 +57,7 @@ static void free_all(struct mqtt *m)
     arrivals_free(&m->arrivals);
     files_free(&m->files);
     outbox_free(&m->outbox);
+    kicks_free(&m->kicks);
     if (m->wake_fd >= 0)
         close(m->wake_fd);
     free(m);
@@ -74,6 +75,7 @@ int mqtt_start(const struct mqtt_env *env, struct mqtt **out, struct err *e)
     m->env = *env;
     mosquitto_lib_init();
     outbox_init(&m->outbox);
+    kicks_init(&m->kicks);
     inbox_init(&m->inbox, env->store, env->rollout);
     files_init(&m->files, env->store, env->blobs);
     m->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -115,4 +117,12 @@ int mqtt_send(struct mqtt *m, struct outgoing out[], size_t n)
 size_t mqtt_room(struct mqtt *m)
 {
     return outbox_room(&m->outbox);
+}
+
+void mqtt_end_sessions(struct mqtt *m, const char *product, const char *device)
+{
+    if (m->env.settings->broker == BROKER_EXTERNAL)
+        return;
+    kicks_add(&m->kicks, product, device);
+    wake(m);
 }

@@ -1,66 +1,35 @@
 """What the broker's plugin hands to a device's sessions, and with which QoS."""
-import queue
-import threading
 import uuid
 
-import paho.mqtt.client as paho
 import pytest
 
 from fleet import Device
-from harness import WAIT_S, wait_until
+from harness import WAIT_S
+from session import Session
 
 
-class Listener:
-    """A session of a device that subscribes only to what it is told. Messages wait as (topic, qos, payload)."""
+class Listener(Session):
+    """A session of a native device; topics are named by their last level."""
 
-    def __init__(self, otad, product, name, secret, client_id=None, clean=True):
-        self.otad, self.product, self.name = otad, product, name
-        self.messages, self.granted = queue.Queue(), queue.Queue()
-        self.connected, self.ended = threading.Event(), threading.Event()
-        self.rc = self.session_present = None
-        self.client = paho.Client(client_id or f"l-{uuid.uuid4().hex[:12]}", clean_session=clean)
-        self.client.username_pw_set(f"{product}/{name}", secret)
-        self.client._reconnect_on_failure = False
-        self.client.on_connect = self._on_connect
-        self.client.on_disconnect = lambda *_: self.ended.set()
-        self.client.on_subscribe = lambda _c, _u, _mid, granted: self.granted.put(granted)
-        self.client.on_unsubscribe = lambda *_: self.granted.put(None)
-        self.client.on_message = lambda _c, _u, m: self.messages.put((m.topic, m.qos, m.payload))
-
-    def _on_connect(self, _client, _userdata, flags, rc):
-        self.rc, self.session_present = rc, flags["session present"]
-        self.connected.set()
-
-    def connect(self):
-        self.connected.clear()
-        self.ended.clear()
-        self.client.connect("localhost", self.otad.mqtt_plain_port, keepalive=30)
-        self.client.loop_start()
-        assert self.connected.wait(WAIT_S), "no CONNACK"
-        return self
-
-    def disconnect(self):
-        self.client.disconnect()
-        self.client.loop_stop()
+    def __init__(self, otad, product, name, secret, **more):
+        super().__init__(otad.mqtt_plain_port, f"{product}/{name}", secret, **more)
+        self.product, self.name = product, name
 
     def topic(self, leaf):
         return f"ota/{self.product}/{self.name}/{leaf}"
 
     def subscribe(self, leaf, qos):
-        """What was granted."""
-        self.client.subscribe(self.topic(leaf), qos)
-        return self.granted.get(timeout=WAIT_S)[0]
+        return super().subscribe(self.topic(leaf), qos)
 
     def unsubscribe(self, leaf):
-        self.client.unsubscribe(self.topic(leaf))
-        self.granted.get(timeout=WAIT_S)
+        super().unsubscribe(self.topic(leaf))
 
-    def ask(self, qos=1):
+    def ask(self):
         """Asks whether anything is due; answers the QoS of what comes, which must be the one answer."""
-        self.client.publish(self.topic("request"), b"{}", qos)
-        topic, heard_qos, payload = self.messages.get(timeout=WAIT_S)
+        self.client.publish(self.topic("request"), b"{}", 1)
+        topic, qos, payload = self.next()
         assert (topic, payload) == (self.topic("offer"), b'{"id":null}')
-        return heard_qos
+        return qos
 
 
 @pytest.fixture
@@ -79,7 +48,7 @@ def test_an_answer_to_one_who_never_subscribed(listener):
 def test_an_offer_to_one_who_never_subscribed(product, listener):
     one = listener()
     product.campaign(product.upload())
-    topic, qos, payload = one.messages.get(timeout=WAIT_S)
+    topic, qos, payload = one.next()
     assert (topic, qos) == (one.topic("offer"), 0)
     assert b'"version":"1.2.0"' in payload
 
@@ -114,7 +83,7 @@ def test_nobody_hears_what_devices_say(product, listener):
         session.subscribe("request", 1)
     one.client.publish(one.topic("inform"), b'{"version":"1.0.0"}', 1)
     assert one.ask() == 1
-    assert two.messages.get(timeout=WAIT_S)[0] == two.topic("offer")  # the answer goes to every session
+    assert two.next()[0] == two.topic("offer")  # the answer goes to every session
     assert one.messages.empty() and two.messages.empty()
 
 
