@@ -119,6 +119,12 @@ void arrivals_take(struct arrivals *a, struct inbox *in, const void *payload, si
         expect(a, in, who, product, device, now_ms);
 }
 
+void arrivals_answered(struct arrivals *a, const char *product, const char *device)
+{
+    if (a->n > 0)
+        forget(a, hash_of(product, device), product, device);
+}
+
 void arrivals_due(struct arrivals *a, struct inbox *in, int64_t now_ms)
 {
     while (a->n > 0 && at(a, 0)->due_ms <= now_ms && in->n < ARRIVAL_BATCH_MAX) {

@@ -1,7 +1,7 @@
 /* arrivals.h: what the broker's plugin says of who comes and goes, as events. A device that has logged in is
- * offered what is due when it subscribes, or 300 ms after its login when it does not (its session may be an
- * old one, with its subscriptions): not at once, since small devices cannot take a message that is glued to
- * their CONNACK. The mqtt thread's alone. */
+ * offered what is due when it subscribes or reports, or 300 ms after its login when it does neither (its
+ * session may be an old one, with its subscriptions): not at once, since small devices cannot take a message
+ * that is glued to their CONNACK. The mqtt thread's alone. */
 #ifndef OTAD_MQTT_ARRIVALS_H
 #define OTAD_MQTT_ARRIVALS_H
 
@@ -32,6 +32,10 @@ void arrivals_clear(struct arrivals *a);
 /* A message of the plugin: {"product":"p","device":"d","sessions":1,"event":"login"}, or "ready", or
  * "logout". */
 void arrivals_take(struct arrivals *a, struct inbox *in, const void *payload, size_t len, int64_t now_ms);
+
+/* The device has said what is answered with whatever is due: it is not expected any more. There are devices
+ * that begin their download anew with every offer, and cannot take two. */
+void arrivals_answered(struct arrivals *a, const char *product, const char *device);
 
 /* Adds the EVENT_READY of those whose time has come, until the batch has ARRIVAL_BATCH_MAX events: a fleet
  * that comes back at once must not make one long transaction. */

@@ -93,6 +93,8 @@ static void take(struct mqtt *m, const char *topic, const void *payload, size_t 
 {
     struct device_event ev;
     const struct protocol *p = inbox_read(&m->inbox, topic, payload, len, &ev);
+    if (p && (ev.kind == EVENT_INFORM || ev.kind == EVENT_REQUEST))
+        arrivals_answered(&m->arrivals, ev.product, ev.device);
     if (p && ev.kind == EVENT_FILE)
         files_take(&m->files, p, &ev);
     else if (p)

@@ -177,7 +177,10 @@ static const char *const published[] = {"/ota/device/inform/%p/%d",
 static const char *const heard[] = {
     "/ota/device/upgrade/%p/%d", "/ota/device/request/%p/%d", "/sys/%p/%d/#",         "/%p/%d/user/#",
     "/shadow/get/%p/%d",         "/ext/ntp/%p/%d/#",          "/ext/session/%p/%d/#", NULL};
-static const char *const offers[] = {"/ota/device/upgrade/%p/%d", NULL};
+/* What is due comes with the answer to its inform, or a moment after the login of a device that says nothing,
+ * as it does from the platform. Devices subscribe just before they inform, and boards that begin their
+ * download anew with every push would get two. */
+static const char *const offers[] = {NULL};
 
 const struct protocol aliyun_protocol = {
     .name = "aliyun",

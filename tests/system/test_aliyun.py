@@ -267,6 +267,16 @@ def test_everything_that_a_push_may_hold(otad, devices):
     assert (push["digestsign"], push["extData"]) == (firmware["signature"], {"_package_udi": '{"z":1}', "k": "v"})
 
 
+def test_what_waited_is_pushed_to_a_device_that_says_nothing(otad, fleet, devices):
+    """Its session begins after the campaign; it neither informs nor subscribes."""
+    secret = fleet.register("dev01")["secret"]
+    campaign = fleet.campaign(fleet.upload(version="1.0.1"))
+    otad.wait_campaign(campaign, "running")
+    device = devices(Sdk(otad, fleet.key, "dev01", secret).connect())
+    assert device.push()["version"] == "1.0.1"
+    otad.wait_state(campaign, "dev01", "offered")
+
+
 def test_pulls(otad, fleet, devices):
     device = devices(fleet.sdk("dev01"))
     device.inform("1.0.0")
