@@ -31,6 +31,8 @@ struct plugin {
     unsigned logged, unlogged;
 };
 
+/* ---- say.c */
+
 /* A line in the broker's log, of which a minute has so many: a broken fleet would fill the disk. */
 void plugin_complain(struct plugin *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

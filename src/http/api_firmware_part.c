@@ -8,38 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static json_t *file_json(const char *filename, uint64_t size, const struct digests *digests,
-                         const char *signature)
-{
-    char url[16 + SHA256_TEXT_SIZE];
-    json_t *j = json_object();
-    snprintf(url, sizeof url, "/firmware/%s", digests->sha256);
-    json_put_text(j, "filename", filename);
-    json_put_int(j, "size", (int64_t)size);
-    json_put_text(j, "sha256", digests->sha256);
-    json_put_text(j, "sha1", digests->sha1);
-    json_put_text(j, "md5", digests->md5);
-    json_put_text(j, "signature", signature);
-    json_put_text(j, "url", url);
-    return j;
-}
-
-int api_firmware_files(struct db *db, const struct firmware *f, json_t *out, struct err *e)
-{
-    struct firmware_part parts[FIRMWARE_FILES_MAX];
-    size_t n;
-    int rc = firmware_parts(db, f->id, parts, &n, e);
-    if (rc)
-        return rc;
-    json_t *files = json_array();
-    json_array_append_new(files, file_json(f->filename, f->size, &f->digests, f->signature));
-    for (size_t i = 0; i < n; i++)
-        json_array_append_new(
-            files, file_json(parts[i].filename, parts[i].size, &parts[i].digests, parts[i].signature));
-    json_put(out, "files", files);
-    return 0;
-}
-
 /* All but the file's name is the firmware's. */
 static int read_query(const struct request *r, struct firmware_part *part, struct err *e)
 {

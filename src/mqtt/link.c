@@ -28,11 +28,6 @@
 #define FOREIGN_MIN_MS 1000
 #define FOREIGN_MAX_MS 30000
 
-bool link_is_managed(const struct mqtt *m)
-{
-    return m->env.settings->broker == BROKER_MANAGED;
-}
-
 /* The first reason is the one that counts. */
 static void trouble(struct mqtt *m, const char *what, const char *why)
 {

@@ -51,7 +51,10 @@ void link_connect(struct mqtt *m);
 void link_turn(struct mqtt *m, int64_t end_ms);
 
 /* Whether the broker is our own, which has the plugin. */
-bool link_is_managed(const struct mqtt *m);
+static inline bool link_is_managed(const struct mqtt *m)
+{
+    return m->env.settings->broker == BROKER_MANAGED;
+}
 
 /* Says goodbye and forgets the connection. */
 void link_close(struct mqtt *m);

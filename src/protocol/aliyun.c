@@ -7,28 +7,7 @@
 
 #define STEP_FAILED (-4) /* the least step; all below 0 are failures */
 
-int aliyun_address(const char *pattern, const char *product, const char *device, struct message *out,
-                   struct err *e)
-{
-    return topic_spell(pattern, product, device, out->topic)
-               ? 0
-               : err_set(e, ERR_INTERNAL, "a topic of %s/%s is too long", product, device);
-}
-
 /* ---- what devices say */
-
-void aliyun_plain(const json_t *value, char *out, size_t size)
-{
-    char digits[24] = "";
-    const char *from = json_string_value(value);
-    size_t n = 0;
-    if (!from && liberal_text(value, digits, sizeof digits))
-        from = digits;
-    for (; from && *from && n + 1 < size; from++)
-        if (*from > 0x20 && *from < 0x7f && *from != '"' && *from != '\\')
-            out[n++] = *from;
-    out[n] = '\0';
-}
 
 /* "default" when the device names none. */
 static int read_module(const json_t *params, char out[MODULE_SIZE], struct err *e)

@@ -7,6 +7,8 @@
 /* reply.form. token is the request's id; name is what GET asks for by module, and a BLOCK's fileToken. */
 enum aliyun_form { ALIYUN_UNASKED, ALIYUN_GET, ALIYUN_LEGACY, ALIYUN_BLOCK };
 
+/* ---- aliyun_text.c */
+
 /* A message on the topic that the pattern (protocol/topic.h) is for the device; ERR_INTERNAL when it is too
  * long. */
 int aliyun_address(const char *pattern, const char *product, const char *device, struct message *out,

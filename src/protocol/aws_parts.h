@@ -27,8 +27,12 @@
 enum aws_fault { AWS_FAULT_TABLE(X) AWS_FAULTS };
 #undef X
 
+/* ---- aws_words.c */
 const char *aws_fault_word(enum aws_fault fault);
 const char *aws_fault_sentence(enum aws_fault fault);
+/* "$aws/things/{thing}/{rest}"; fails when it does not fit. */
+int aws_topic(struct message *m, struct err *e, const char *thing, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* What a device asks. Job requests first; reply.form is one of these. */
 enum aws_form {
@@ -80,9 +84,5 @@ int aws_stream_no_file(const struct device_event *ev, enum file_fault fault, str
                        struct err *e);
 int aws_stream_rejection(const struct aws_request *r, const char *sentence, struct message *out,
                          struct err *e);
-
-/* "$aws/things/{thing}/{rest}"; fails when it does not fit. */
-int aws_topic(struct message *m, struct err *e, const char *thing, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
 
 #endif
