@@ -102,11 +102,13 @@ static void print_listeners(FILE *f, const struct settings *s, const struct brok
         fprintf(f, "listener %d\nmax_connections 20000\n", (int)s->mqtt_plain_port);
 }
 
+/* Anonymous only to the broker: its plugin is asked about everybody. If it were refused here, each new
+ * certificate would end the sessions of those whose certificate says who they are. */
 static void print_conf(FILE *f, const struct settings *s, const struct broker_paths *p)
 {
     fprintf(f, "# Written by otad at each start of the broker: changes are lost.\n"
                "per_listener_settings false\n"
-               "allow_anonymous false\nallow_zero_length_clientid true\n"
+               "allow_anonymous true\nallow_zero_length_clientid true\n"
                "log_dest stderr\nlog_timestamp false\nconnection_messages false\n"
                "log_type error\nlog_type warning\nlog_type notice\n");
     /* without this a broker that root starts becomes another user, who may not read what is ours */

@@ -3,6 +3,8 @@ import contextlib
 import hashlib
 import hmac
 import json
+import os
+import signal
 import struct
 import subprocess
 
@@ -131,6 +133,21 @@ def test_the_client_id_of_another_device_s_session(otad, cloud):
     assert native(otad, cloud["native"].key, "native-2", SECRET, client_id="shared").refused() == NOT_AUTHORISED
     assert not one.ended.is_set()
     one.disconnect()
+
+
+# ---- new settings
+
+def test_a_new_certificate_ends_no_session(otad, cloud, tmp_path):
+    """Not even of those who gave no user name."""
+    sessions = [make(otad, cloud[protocol].key, f"{protocol}-1", SECRET).connect()
+                for protocol, make in (("native", native), ("aliyun", aliyun))]
+    sessions.append(aws(otad, cloud["aws"].key, "aws-1", tmp_path).connect())
+    os.kill(otad.broker_pid(), signal.SIGHUP)
+    for _ in range(2):  # it looks for the signal behind each turn
+        assert [session.subscribe("nobody/may") for session in sessions] == [0x80] * 3
+    for session in sessions:
+        assert not session.ended.is_set()
+        session.disconnect()
 
 
 # ---- a shared key: Python's TLS has none, OpenSSL's client speaks for it
