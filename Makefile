@@ -124,6 +124,11 @@ $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libotad.a $(BUILD)/flags
 # the simulator is no part of the library
 $(filter $(BUILD)/unit/test_sim_%,$(UNIT)): $(filter $(BUILD)/obj/sim/wire%,$(SIM_OBJ))
 
+$(BUILD)/bench/logins: tests/bench/logins.c $(BUILD)/libotad.a $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(BUILD)/libotad.a $(LIBS)
+
 # one harness, two mains: libFuzzer's, or ours that reads the corpus
 FUZZ_CC = $(CC) $(CPPFLAGS) -Itests/fuzz $(CFLAGS) -MMD -MP $(LDFLAGS)
 $(BUILD)/replay.o: tests/fuzz/replay.c $(BUILD)/flags
