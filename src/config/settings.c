@@ -190,6 +190,18 @@ static int read_overrides(char *const overrides[], size_t n, struct settings *ou
     return 0;
 }
 
+/* The managed broker would end again and again, and say so only in its own words. */
+static int check_mqtt_ports(const struct settings *s, struct err *e)
+{
+    const int64_t ports[] = {s->mqtt_port, s->mqtt_plain_port, s->mqtt_cert_port, s->mqtt_psk_port};
+    for (size_t i = 0; i < ARRAY_SIZE(ports); i++)
+        for (size_t k = 0; k < i; k++)
+            if (ports[i] && ports[i] == ports[k])
+                return err_field(e, ERR_INVALID, "mqtt_port", "port %lld is given to two listeners for MQTT",
+                                 (long long)ports[i]);
+    return 0;
+}
+
 /* Rules that no single row can hold. */
 static int check_together(struct settings *s, struct err *e)
 {
@@ -205,7 +217,7 @@ static int check_together(struct settings *s, struct err *e)
         return err_field(e, ERR_INVALID, "cert_file", "cert_file and key_file go together");
     if (!*s->data_dir)
         return err_field(e, ERR_INVALID, "data_dir", "data_dir cannot be empty");
-    return 0;
+    return check_mqtt_ports(s, e);
 }
 
 int settings_load(const char *file, char *const overrides[], size_t n, struct settings *out, struct err *e)
