@@ -109,6 +109,7 @@ static void on_up(void *owner)
     if (!d->was_online)
         device_count(d, TALLY_CONNECTED);
     d->online = d->was_online = true;
+    d->asked = false;
     atomic_fetch_add_explicit(&d->env->tally->online, 1, memory_order_relaxed);
     subscribe(d);
     device_inform(d);

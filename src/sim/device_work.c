@@ -15,9 +15,12 @@ static void say_percent(struct device *d, int percent)
                &(struct wire_report){.kind = WIRE_PERCENT, .offer = &d->update->offer, .percent = percent});
 }
 
-static void say_success(struct device *d, const struct wire_offer *offer)
+/* What is answered is said once: until the answer comes, or the session ends. */
+static void say_once(struct device *d, enum wire_kind kind, const struct wire_offer *offer)
 {
-    device_say(d, &(struct wire_report){.kind = WIRE_SUCCESS, .offer = offer});
+    if (!d->asked)
+        device_say(d, &(struct wire_report){.kind = kind, .offer = offer});
+    d->asked = true;
 }
 
 void device_forget_update(struct device *d)
@@ -89,9 +92,9 @@ static void hear_again(struct device *d, const struct wire_offer *offer, bool sa
     if (same)
         d->update->offer.counter = offer->counter;
     if (same && own_word && d->work == WORK_CONFIRMING)
-        say_success(d, &d->update->offer);
+        say_once(d, WIRE_SUCCESS, &d->update->offer);
     else if (!d->update && own_word)
-        say_success(d, offer);
+        say_once(d, WIRE_SUCCESS, offer);
     else
         d->inform_due = !d->update;
 }
@@ -106,9 +109,10 @@ static void stop_confirming(struct device *d)
 static void replace(struct device *d, const struct wire_offer *offer)
 {
     if (offer->waits) {
-        device_say(d, &(struct wire_report){.kind = WIRE_REQUEST});
+        say_once(d, WIRE_REQUEST, NULL);
         return;
     }
+    d->asked = false;
     if (d->update)
         give_up(d);
     take_offer(d, offer);
@@ -161,7 +165,7 @@ static void hear_counter(struct device *d, int64_t counter)
         return;
     d->update->offer.counter = counter;
     if (d->work == WORK_CONFIRMING)
-        say_success(d, &d->update->offer);
+        say_once(d, WIRE_SUCCESS, &d->update->offer);
 }
 
 /* The server has ended it: nobody waits for the rest. */
@@ -182,6 +186,8 @@ void device_hear(struct device *d, const struct wire_heard_from *from)
         device_count_trouble(d, TALLY_BAD_OFFERS, "a message that makes no sense", e.text);
         return;
     }
+    if (heard.kind == WIRE_NOTHING || heard.kind >= WIRE_TAKEN)
+        d->asked = false;
     switch (heard.kind) {
     case WIRE_OTHER:
         break;
@@ -327,7 +333,7 @@ static void installed(struct device *d)
     } else {
         runs_new_version(d);
         if (d->env->wire->own_word)
-            say_success(d, &d->update->offer);
+            say_once(d, WIRE_SUCCESS, &d->update->offer);
         else
             device_inform(d);
     }

@@ -56,14 +56,15 @@ static json_t *details_of(const struct wire_report *report)
     return details;
 }
 
-/* expectedVersion is text, as the SDK in C has it; the token tells the answer to the last word from others.
- */
+/* expectedVersion is text, as the SDK in C has it; whoever gives up does not care. The token tells the answer
+ * to the last word from others. */
 static void fill_update(json_t *body, const struct wire_report *report)
 {
     char expected[24];
     snprintf(expected, sizeof expected, "%" PRId64, report->offer->counter);
     json_put_text(body, "status", rows[report->kind].status);
-    json_put_text(body, "expectedVersion", expected);
+    if (report->kind != WIRE_ERROR)
+        json_put_text(body, "expectedVersion", expected);
     json_put(body, "statusDetails", details_of(report));
     json_put_text(body, "clientToken", rows[report->kind].status);
 }

@@ -57,7 +57,7 @@ static void reports_have_their_topics_and_bodies(void **state)
          1},
         {{.kind = WIRE_ERROR, .offer = &OFFER, .word = "verify", .detail = "why"},
          BASE "42/update",
-         "{\"status\":\"FAILED\",\"expectedVersion\":\"3\",\"statusDetails\":{\"reason\":\"verify: why\"},"
+         "{\"status\":\"FAILED\",\"statusDetails\":{\"reason\":\"verify: why\"},"
          "\"clientToken\":\"FAILED\"}",
          1},
         {{.kind = WIRE_SUCCESS, .offer = &OFFER},
