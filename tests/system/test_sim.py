@@ -7,7 +7,7 @@ import pytest
 
 from files import pattern
 from fleet import Product
-from harness import BUILD, WAIT_S, wait_until
+from harness import BUILD, WAIT_S, free_ports, wait_until
 
 DEVICES = 100
 
@@ -20,7 +20,7 @@ class Sim:
         self.process = subprocess.Popen(
             [BUILD / "otad-sim", "--mqtt", f"localhost:{otad.mqtt_port}", "--ca", otad.ca, "--product", product.key,
              "--secret", product.enrolment_secret, "--protocol", product.made["protocol"], "--devices", str(DEVICES),
-             "--install-ms", "50", "--json", "--quiet", *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+             "--install-ms", "50", "--json", "--quiet", *map(str, more)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def end(self):
         out, err = self.process.communicate(timeout=3 * WAIT_S)
@@ -62,26 +62,55 @@ def test_a_fleet_registers_updates_drops_and_fails(make_otad, sims):
     assert all(otad.module_version(product.key, f"sim-{i:05}") == "1.1.0" for i in (1, DEVICES))
 
 
-@pytest.mark.parametrize("protocol, transfer", [("aliyun", "https"), ("aliyun", "mqtt"), ("onenet", "https")])
-def test_a_fleet_of_a_cloud(make_otad, sims, protocol, transfer):
-    """What goes wrong on the way is made good in every protocol, and files come the way that the product wants."""
-    otad = make_otad({"public_url": "https://localhost"} if (protocol, transfer) == ("aliyun", "https") else None)
-    product = Product(otad, protocol=protocol, transfer=transfer, enrolment="open")
-    sim = sims(product, "--transfer", transfer, "--https", f"localhost:{otad.https_port}", "--drop-pct", "30",
-               "--mqtt-drop-pct", "20", "--fail-pct", "10", "--reboot", "--reboot-ms", "50")
-    wait_until(lambda: registered(product), what="every device's first inform")
-    data = pattern(100_007)
-    campaign = product.campaign(product.upload(data, version="2.0.0"), policy={"max_attempts": 3, "retry_after": "1s"})
-    otad.wait_campaign(campaign, "completed")
-    assert otad.counts(campaign) == {"succeeded": DEVICES}
-    otad.check_counts(campaign)
-    told = sim.end()
-    assert told["succeeded"] == DEVICES
+# ---- the clouds' protocols: what goes wrong on the way is made good in each
+
+TROUBLE = ["--drop-pct", "30", "--mqtt-drop-pct", "20", "--fail-pct", "10", "--reboot", "--reboot-ms", "50"]
+FILE = pattern(100_007)
+
+
+def update(product):
+    campaign = product.campaign(product.upload(FILE, version="2.0.0"), policy={"max_attempts": 3, "retry_after": "1s"})
+    product.otad.wait_campaign(campaign, "completed")
+    assert product.otad.counts(campaign) == {"succeeded": DEVICES}
+    product.otad.check_counts(campaign)
+
+
+def check_summary(told, transfer):
+    """Files came the way that was asked for, and nothing was heard that makes no sense."""
+    assert told["succeeded"] == DEVICES and told["refused"] == 0
     assert told["downloads"] == DEVICES + told["failures_simulated"] and told["failures_simulated"] > 0
     assert told["cut"] > 0 and told["mqtt_drops"] > 0
     assert told["digest_errors"] == told["bad_offers"] == 0
-    blocks = -(-len(data) // 10240) * told["downloads"]
+    blocks = -(-len(FILE) // 10240) * told["downloads"]
     assert told["blocks"] == (blocks if transfer == "mqtt" else 0)
+
+
+@pytest.mark.parametrize("protocol, transfer", [("aliyun", "https"), ("aliyun", "mqtt"), ("onenet", "https")])
+def test_a_fleet_with_secrets(make_otad, sims, protocol, transfer):
+    otad = make_otad({"public_url": "https://localhost"} if (protocol, transfer) == ("aliyun", "https") else None)
+    product = Product(otad, protocol=protocol, transfer=transfer, enrolment="open")
+    sim = sims(product, "--transfer", transfer, "--https", f"localhost:{otad.https_port}", *TROUBLE)
+    wait_until(lambda: registered(product), what="every device's first inform")
+    update(product)
+    check_summary(sim.end(), transfer)
+
+
+@pytest.mark.parametrize("transfer, streams", [("https", "cbor"), ("mqtt", "cbor"), ("mqtt", "json")])
+def test_a_fleet_with_certificates(make_otad, sims, tmp_path, transfer, streams):
+    otad = make_otad({"mqtt_cert_port": free_ports(1)[0]})
+    product = Product(otad, protocol="aws", enrolment="open")
+    for i in range(1, DEVICES + 1):
+        name = f"sim-{i:05}"
+        product.register(name)
+        made = otad.ok("POST", f"/devices/{product.key}/{name}/certificate", {})
+        (tmp_path / f"{name}.pem").write_text(made["certificate"])
+        (tmp_path / f"{name}.key").write_text(made["key"])
+    sim = sims(product, "--mqtt", f"localhost:{otad.settings['mqtt_cert_port']}", "--certs", tmp_path, "--transfer", transfer,
+               "--streams", streams, *TROUBLE)
+    update(product)
+    told = sim.end()
+    check_summary(told, transfer)
+    assert told["nothing_due"] >= DEVICES - told["failures_simulated"]  # the list that became empty
 
 
 def test_devices_that_get_stuck_time_out(make_otad, sims):
