@@ -124,10 +124,12 @@ $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libotad.a $(BUILD)/flags
 # the simulator is no part of the library
 $(filter $(BUILD)/unit/test_sim_%,$(UNIT)): $(filter $(BUILD)/obj/sim/wire%,$(SIM_OBJ))
 
-$(BUILD)/bench/logins: tests/bench/logins.c $(BUILD)/libotad.a $(BUILD)/flags
+$(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libotad.a $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(BUILD)/libotad.a $(LIBS)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $(filter %.c %.o,$^) $(BUILD)/libotad.a $(LIBS)
+
+$(BUILD)/bench/mqtt_files: $(BUILD)/obj/sim/link.o $(filter $(BUILD)/obj/sim/wire%,$(SIM_OBJ))
 
 # one harness, two mains: libFuzzer's, or ours that reads the corpus
 FUZZ_CC = $(CC) $(CPPFLAGS) -Itests/fuzz $(CFLAGS) -MMD -MP $(LDFLAGS)
@@ -171,7 +173,7 @@ fuzz: deps-fuzz
 	$(MAKE) FUZZ=1 CC=clang run-fuzzers
 
 bench: deps-bench
-	$(MAKE) all
+	$(MAKE) all $(BUILD)/bench/mqtt_files
 	sh tests/bench/run.sh $(BUILD)
 
 lint: deps-lint

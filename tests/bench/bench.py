@@ -12,10 +12,11 @@ from pathlib import Path
 import campaigns
 import connections
 import downloads
+import mqtt_files
 from harness import BUILD
 from rows import table
 
-SUITES = [downloads.run, connections.run, campaigns.run]
+SUITES = [downloads.run, connections.run, campaigns.run, mqtt_files.run]
 
 
 def first_line(*command):

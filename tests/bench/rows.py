@@ -11,16 +11,16 @@ def number(value):
 
 
 class Row:
-    """goal: ("ratio" or "otad", comparison, limit), judged on the median. nginx: empty where there is no peer. compare:
-    a ratio of the two would say something."""
+    """goal: ("ratio" or "otad", comparison, limit), judged on the median. its: the peer's samples, empty where there is none.
+    compare: a ratio of the two would say something."""
 
-    def __init__(self, name, unit, otad, nginx=(), goal=None, note=None, compare=True):
-        self.name, self.unit, self.goal, self.note = name, unit, goal, note
+    def __init__(self, name, unit, otad, its=(), goal=None, note=None, compare=True, peer="nginx"):
+        self.name, self.unit, self.goal, self.note, self.peer = name, unit, goal, note, peer
         self.sides = {"otad": spread(otad)}
-        if nginx:
-            self.sides["nginx"] = spread(nginx)
+        if its:
+            self.sides[peer] = spread(its)
             if compare:
-                self.sides["ratio"] = spread([mine / its for mine, its in zip(otad, nginx)])
+                self.sides["ratio"] = spread([mine / other for mine, other in zip(otad, its)])
 
     def goal_met(self):
         side, comparison, limit = self.goal
@@ -34,8 +34,9 @@ class Row:
         goal = "-"
         if self.goal:
             side, comparison, limit = self.goal
-            goal = f"{comparison} {limit} {'x nginx' if side == 'ratio' else self.unit}"
-        return [self.name, self.unit, median("otad"), median("nginx"), median("ratio"),
+            goal = f"{comparison} {limit} {f'x {self.peer}' if side == 'ratio' else self.unit}"
+        return [self.name, self.unit, median("otad"), median(self.peer), self.peer if self.peer in self.sides else "-",
+                median("ratio"),
                 f"{number(ratio['min'])} to {number(ratio['max'])}" if ratio else "-", goal,
                 "-" if not self.goal or not judged else "met" if self.goal_met() else "MISSED"]
 
@@ -48,7 +49,7 @@ class Row:
 
 def table(rows, judged=True):
     """The same text is Markdown."""
-    lines = [["what", "unit", "otad", "nginx", "ratio", "range", "goal", ""], *(row.cells(judged) for row in rows)]
+    lines = [["what", "unit", "otad", "peer", "which", "ratio", "range", "goal", ""], *(row.cells(judged) for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     lines.insert(1, ["-" * width for width in widths])
     return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |"
