@@ -1,10 +1,12 @@
 /* psk.h: TLS with a key that both sides share, as Aliyun's Link SDK for C has it (core/utils/core_auth.c):
  *
- *   identity   {device}|hmacsha256|{product}&{device}|{timestamp}
- *   key        the upper-case hex digits, as text, of HMAC-SHA256(secret,
- * "id{product}&{device}timestamp{ts}")
+ *   identity   devicename|hmacsha256|{product}&{device}|{timestamp}
+ *   key        the upper-case hex digits, as text, of HMAC-SHA256(secret, text)
+ *   text       id{product}&{device}timestamp{timestamp}
  *
- * The timestamp is not looked at. What follows on the connection logs in as any device does. Pure functions.
+ * "devicename" is that word itself, which says what kind of identity follows; the device's name in its place
+ * is taken too. The timestamp is not looked at. What follows on the connection logs in as any device does.
+ * Pure functions.
  */
 #ifndef OTAD_PROTOCOL_PSK_H
 #define OTAD_PROTOCOL_PSK_H

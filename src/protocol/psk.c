@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define KIND        "devicename"
 #define METHOD      "|hmacsha256|"
 #define SIGNED_SIZE (PRODUCT_SIZE + DEVICE_SIZE + 80)
 
@@ -19,20 +20,26 @@ static bool copy(char *out, size_t size, const char *from, size_t n)
     return true;
 }
 
+static bool is_word(const char *text, size_t n, const char *word)
+{
+    return strlen(word) == n && memcmp(text, word, n) == 0;
+}
+
 bool psk_claim(const char *identity, struct login_claim *out)
 {
     struct login_claim found;
-    size_t n = strcspn(identity, "|");
-    const char *rest = identity + n;
-    if (strncmp(rest, METHOD, strlen(METHOD)) != 0 || !copy(found.device, sizeof found.device, identity, n))
+    const char *method = strchr(identity, '|');
+    if (!method || strncmp(method, METHOD, strlen(METHOD)) != 0)
         return false;
-    rest += strlen(METHOD);
-    const char *mark = strchr(rest, '&'), *bar = mark ? strchr(mark, '|') : NULL;
-    if (!bar || !copy(found.product, sizeof found.product, rest, (size_t)(mark - rest)))
+    const char *product = method + strlen(METHOD), *mark = strchr(product, '&'),
+               *bar = mark ? strchr(mark, '|') : NULL;
+    if (!bar || !copy(found.product, sizeof found.product, product, (size_t)(mark - product)) ||
+        !copy(found.device, sizeof found.device, mark + 1, (size_t)(bar - mark - 1)))
         return false;
-    bool same = (size_t)(bar - mark - 1) == n && memcmp(mark + 1, identity, n) == 0;
-    if (!same || !str_is_name(found.device, sizeof found.device) ||
-        !str_is_name(found.product, sizeof found.product))
+    size_t n = (size_t)(method - identity);
+    if (!is_word(identity, n, KIND) && !is_word(identity, n, found.device))
+        return false;
+    if (!str_is_name(found.device, sizeof found.device) || !str_is_name(found.product, sizeof found.product))
         return false;
     *out = found;
     return true;

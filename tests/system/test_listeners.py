@@ -31,8 +31,8 @@ def openssl(*args, stdin=b""):
     return subprocess.run(["openssl", "s_client", *map(str, args)], input=stdin, capture_output=True, timeout=WAIT_S)
 
 
-def psk_of(product, device, secret, timestamp="2524608000000"):
-    identity = f"{device}|hmacsha256|{product}&{device}|{timestamp}"
+def psk_of(product, device, secret, timestamp="2524608000000", kind="devicename"):
+    identity = f"{kind}|hmacsha256|{product}&{device}|{timestamp}"
     text = f"id{product}&{device}timestamp{timestamp}".encode()
     key = hmac.new(secret.encode(), text, hashlib.sha256).hexdigest().upper()
     return identity, key.encode().hex()  # OpenSSL takes the key's bytes as hex: the key is the digits' text
@@ -50,6 +50,8 @@ def test_a_shared_key_opens_the_line(otad, ports):
     port = ports["mqtt_psk_port"]
     identity, key = psk_of(product.key, "d1", secret)
     assert shake_hands(port, identity, key)
+    assert shake_hands(port, *psk_of(product.key, "d1", secret, kind="d1"))
+    assert not shake_hands(port, *psk_of(product.key, "d1", secret, kind="d2"))
     assert not shake_hands(port, identity, key[:-2] + "00")
     assert not shake_hands(port, *psk_of(product.key, "d2", secret))
     assert not shake_hands(port, "d1", key)

@@ -15,12 +15,26 @@
 static const struct {
     const char *identity, *product, *device; /* product NULL: refused */
 } identities[] = {
+    {"devicename|hmacsha256|a1TestPK001&dev01|2524608000000", "a1TestPK001", "dev01"},
     {"dev01|hmacsha256|a1TestPK001&dev01|2524608000000", "a1TestPK001", "dev01"},
+    {"devicename|hmacsha256|p&d|", "p", "d"},
+    {"devicename|hmacsha256|p&devicename|1", "p", "devicename"},
     {"d|hmacsha256|p&d|", "p", "d"},
     {"d|hmacsha256|p&d", NULL, NULL},
     {"d|hmacsha256|p&e|1", NULL, NULL},
     {"d|hmacsha256|p&dd|1", NULL, NULL},
     {"dd|hmacsha256|p&d|1", NULL, NULL},
+    {"devicenam|hmacsha256|p&d|1", NULL, NULL},
+    {"devicenames|hmacsha256|p&d|1", NULL, NULL},
+    {"DEVICENAME|hmacsha256|p&d|1", NULL, NULL},
+    {"|hmacsha256|p&d|1", NULL, NULL},
+    {"devicename|hmacsha256|p&|1", NULL, NULL},
+    {"devicename|hmacsha256|&d|1", NULL, NULL},
+    {"devicename|hmacsha256|p", NULL, NULL},
+    {"devicename|hmacsha256|p&d", NULL, NULL},
+    {"devicename|hmacsha256|p&d+|1", NULL, NULL},
+    {"devicename|hmacsha256|p&" LONG_DEVICE "|1", NULL, NULL},
+    {"devicename|hmacsha256|" LONG_DEVICE "&d|1", NULL, NULL},
     {"d|hmacsha1|p&d|1", NULL, NULL},
     {"d|HMACSHA256|p&d|1", NULL, NULL},
     {"|hmacsha256|p&|1", NULL, NULL},
@@ -48,7 +62,7 @@ static void test_claim(void **state)
 static void test_key(void **state)
 {
     (void)state;
-    static const char identity[] = "dev01|hmacsha256|a1TestPK001&dev01|2524608000000";
+    static const char identity[] = "devicename|hmacsha256|a1TestPK001&dev01|2524608000000";
     struct login_claim claim;
     char key[PSK_KEY_SIZE], long_one[400] = "d|hmacsha256|p&d|";
     assert_true(psk_claim(identity, &claim));
