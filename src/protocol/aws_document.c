@@ -95,10 +95,12 @@ static bool is_of_file(const char *key)
     return strcmp(key, "filepath") == 0 || strcmp(key, "certfile") == 0 || strcmp(key, "fileType") == 0;
 }
 
+/* The list may be the operator's own too, of anything. */
 static void lay_on_files(json_t *list, const char *key, json_t *value)
 {
     for (size_t i = 0; i < json_array_size(list); i++)
-        lay(json_array_get(list, i), key, value);
+        if (json_is_object(json_array_get(list, i)))
+            lay(json_array_get(list, i), key, value);
 }
 
 static void lay_on_afr(json_t *afr, json_t *own)

@@ -105,6 +105,12 @@ static void test_own_members(void **state)
     expect(TRANSFER_MQTT,
            "{\"product\":null,\"firmware\":null,\"group\":null,\"afr_ota\":{\"files\":7,\"certfile\":\"c\"}}",
            "{\"afr_ota\":{\"protocols\":[\"MQTT\"],\"streamname\":\"otad-42\",\"files\":7}}");
+    /* a list of the operator's own, and what is to be in each file of it */
+    expect(TRANSFER_MQTT,
+           "{\"product\":null,\"firmware\":null,\"group\":null,\"afr_ota\":{\"files\":[7,{\"a\":1}],"
+           "\"certfile\":\"c\"}}",
+           "{\"afr_ota\":{\"protocols\":[\"MQTT\"],\"streamname\":\"otad-42\",\"files\":[7,{\"a\":1,"
+           "\"certfile\":\"c\"}]}}");
     expect(TRANSFER_MQTT, "{\"product\":1,\"firmware\":2,\"group\":3,\"afr_ota\":\"no\"}",
            "{\"product\":1,\"group\":3,\"firmware\":2,\"afr_ota\":\"no\"}");
     expect(TRANSFER_MQTT, "not JSON",
