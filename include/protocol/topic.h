@@ -28,6 +28,7 @@ struct topic_rules {
     const char *const
         *subscribe; /* filters it may subscribe to: each level is the pattern's, or below "+", "#" */
     const char *const *offers; /* of hear: whoever subscribes to one is ready for an offer; no wildcards */
+    const char *const *blocks; /* of publish: what asks for blocks of a file; NULL none */
 };
 
 /* Whether name is one of the patterns'. A wildcard in name is a level like any other: it fits only where the

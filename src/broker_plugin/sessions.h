@@ -5,6 +5,7 @@
 #ifndef OTAD_BROKER_PLUGIN_SESSIONS_H
 #define OTAD_BROKER_PLUGIN_SESSIONS_H
 
+#include "pace.h"
 #include "protocol/protocol.h"
 #include "sleepers.h"
 
@@ -26,8 +27,9 @@ struct session {
     struct session *next; /* of the same visitor's */
     const struct protocol *protocol;
     struct subscriptions subs;
-    bool unsure; /* the broker may have kept the session, and what it had subscribed to is not known */
-    bool ready;  /* it has subscribed to its offers */
+    struct pace blocks; /* that it asks for */
+    bool unsure;        /* the broker may have kept the session, and what it had subscribed to is not known */
+    bool ready;         /* it has subscribed to its offers */
 };
 
 struct sessions {

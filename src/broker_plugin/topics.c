@@ -1,14 +1,29 @@
 #include "topics.h"
 
+#include "base/clock.h"
 #include "presence.h"
 
 #include <string.h>
 
-static bool may_publish(const struct session *s, const struct mosquitto_evt_acl_check *wish)
+/* Blocks that are asked for beyond all measure are not given: that is less than a message that is lost. */
+static bool is_too_fast(struct plugin *p, struct session *s, const char *topic)
+{
+    const char *const *blocks = s->protocol->topics.blocks;
+    const struct login_claim *names = &s->visitor->names;
+    if (!blocks || !topic_fits(blocks, topic, names->product, names->device) ||
+        pace_allows(&s->blocks, clock_mono_ms()))
+        return false;
+    plugin_complain(p, "%s asks for blocks of files faster than %d a second", s->visitor->who,
+                    PACE_PER_MS * 1000);
+    return true;
+}
+
+static bool may_publish(struct plugin *p, struct session *s, const struct mosquitto_evt_acl_check *wish)
 {
     const struct login_claim *names = &s->visitor->names;
     return !wish->retain && wish->payloadlen <= PAYLOAD_MAX &&
-           topic_fits(s->protocol->topics.publish, wish->topic, names->product, names->device);
+           topic_fits(s->protocol->topics.publish, wish->topic, names->product, names->device) &&
+           !is_too_fast(p, s, wish->topic);
 }
 
 static bool may_subscribe(struct plugin *p, struct session *s, const struct mosquitto_evt_acl_check *wish)
@@ -39,7 +54,7 @@ bool topics_may(struct plugin *p, const struct mosquitto_evt_acl_check *wish)
         return false;
     switch (wish->access) {
     case MOSQ_ACL_WRITE:
-        return may_publish(s, wish);
+        return may_publish(p, s, wish);
     case MOSQ_ACL_SUBSCRIBE:
         return may_subscribe(p, s, wish);
     case MOSQ_ACL_UNSUBSCRIBE:

@@ -160,12 +160,13 @@ static const char *const heard[] = {
  * as it does from the platform. Devices subscribe just before they inform, and boards that begin their
  * download anew with every push would get two. */
 static const char *const offers[] = {NULL};
+static const char *const blocks[] = {"/sys/%p/%d/thing/file/download", NULL};
 
 const struct protocol aliyun_protocol = {
     .name = "aliyun",
     .filters = filters,
     .login = {.one_session = true, .claim = aliyun_claim, .proven = aliyun_proven},
-    .topics = {published, heard, heard, offers},
+    .topics = {published, heard, heard, offers, blocks},
     .parse = aliyun_parse,
     .refuse = aliyun_refuse,
     .render = aliyun_render,

@@ -206,12 +206,14 @@ static const char *const aws_own[] = {AWS_PREFIX "%d/#", NULL};
 static const char *const aws_offers[] = {AWS_PREFIX "%d/jobs/notify", AWS_PREFIX "%d/jobs/notify-next",
                                          AWS_PREFIX "%d/job/notify", NULL};
 
+static const char *const aws_blocks[] = {AWS_PREFIX "%d/streams/+/get/+", NULL};
+
 const struct protocol aws_protocol = {
     .name = "aws",
     .filters = aws_filters,
     .success_by_report = true,
     .login = {.one_session = true, .certificate = true, .claim = aws_claim, .proven = aws_proven},
-    .topics = {aws_own, aws_own, aws_own, aws_offers},
+    .topics = {aws_own, aws_own, aws_own, aws_offers, aws_blocks},
     .parse = aws_parse,
     .refuse = aws_refusal,
     .render = aws_job_render,

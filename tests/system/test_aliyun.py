@@ -572,6 +572,38 @@ def test_one_that_asks_as_fast_as_it_can_does_not_starve_another(otad, fleet, lo
     assert set(taken) == {loader.data[:131072]}
 
 
+def test_one_that_asks_without_end_does_not_starve_another(otad, fleet, loader):
+    """It waits for no answer, and the queue between broker and otad is everybody's: one lost request of the other would
+    end its download, since boards do not ask twice."""
+    greedy = Board(otad, fleet.key, "greedy", fleet.register("greedy")["secret"])
+    topic = f"/sys/{fleet.key}/greedy/thing/file/download".encode()
+    ask = b'{"id":"1","params":{"fileInfo":{"streamId":1,"fileId":1},"fileBlock":{"size":256,"offset":0}}}'
+    packet = bytes([0x30, 0x80 | (2 + len(topic) + len(ask)) & 127, 2 + len(topic) + len(ask) >> 7])
+    burst = 500 * (packet + struct.pack(">H", len(topic)) + topic + ask)
+    asked, stop = [], threading.Event()
+
+    def live():
+        while not stop.is_set() and len(asked) < 2000:
+            greedy.sock.sendall(burst)
+            asked.append(len(burst))
+            greedy.sock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while greedy.sock.recv(1 << 20):
+                    pass
+            greedy.sock.setblocking(True)
+
+    thread = threading.Thread(target=live)
+    thread.start()
+    try:
+        wait_until(lambda: len(asked) > 50)
+        assert loader.download(loader.stream, len(loader.data), step=4096) == loader.data
+    finally:
+        stop.set()
+        thread.join()
+        greedy.sock.close()
+    assert "asks for blocks of files faster than" in otad.log()
+
+
 # ---- logins
 
 @pytest.mark.parametrize("more", [
