@@ -125,7 +125,8 @@ int offer_now(struct rollout *r, struct db *w, const struct party *p, const stru
 /* Addresses *out to the party; all else is zero. */
 void outgoing_begin(struct outgoing *out, enum outgoing_kind kind, const struct party *p, int64_t now_ms);
 
-/* ---- rollout/event.c: what reports do, for rollout/job.c */
+/* ---- rollout/report.c: what reports do to the execution they are about */
+void execution_ignored(struct rollout *r); /* counts a report that changed nothing (invariants 1 and 4) */
 int execution_progress(struct rollout *r, struct db *w, struct execution *x, enum execution_state to,
                        int percent, int64_t now_ms, struct err *e);
 /* The device's own "succeeded" where its product takes it for the proof: of the module it was offered, or of
@@ -133,13 +134,18 @@ int execution_progress(struct rollout *r, struct db *w, struct execution *x, enu
 int execution_own_word(struct db *w, const struct party *p, struct execution *x, bool all, int64_t now_ms,
                        struct err *e);
 
+/* ---- rollout/job_view.c: an execution as its device sees it, where that keeps jobs. What it has ended is
+ * over for it: an attempt that waits to be tried again has failed, one in its health hold-off has succeeded.
+ */
+enum execution_state job_own_state(const struct execution *x);
+/* The counter and details of x for what is said of it; *details, which may be NULL, is the caller's to free.
+ */
+int job_read(struct db *db, const struct execution *x, struct device_job *out, char **details, struct err *e);
+
 /* ---- rollout/job.c: an EVENT_JOB of a device; the answer comes first. Two things to send at most. */
 int job_event(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
               int64_t now_ms, struct outgoing out[], size_t *sends, struct err *e);
 /* The answer that there is no such job, to whom ev names. */
 void job_unknown(const struct device_event *ev, const char *protocol, int64_t now_ms, struct outgoing *out);
-/* The counter and details of x for what is said of it; *details, which may be NULL, is the caller's to free.
- */
-int job_read(struct db *db, const struct execution *x, struct device_job *out, char **details, struct err *e);
 
 #endif

@@ -8,36 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The state as the device knows it. */
-static enum execution_state own_state(const struct execution *x)
-{
-    if (x->state == EXECUTION_TESTING)
-        return EXECUTION_SUCCEEDED;
-    return x->state < EXECUTION_OFFERED && x->attempt > 0 ? EXECUTION_FAILED : x->state;
-}
-
-int job_read(struct db *db, const struct execution *x, struct device_job *out, char **details, struct err *e)
-{
-    *out = (struct device_job){.id = x->id,
-                               .state = own_state(x),
-                               .queued_at_ms = x->offered_at_ms,
-                               .started_at_ms = x->started_at_ms,
-                               .updated_at_ms = x->updated_at_ms,
-                               .number = x->attempt > 0 ? x->attempt : 1,
-                               .version = 1};
-    *details = NULL;
-    struct stmt *s STMT_AUTO = db_stmt(db, Q_JOB_GET);
-    bind_int(s, ":id", x->id);
-    bind_int(s, ":attempt", x->attempt);
-    int rc = stmt_step(s, e);
-    if (rc <= 0)
-        return rc;
-    out->version = col_int(s, 0);
-    const char *text = col_ptr(s, 1);
-    *details = text && *text ? strdup(text) : NULL;
-    return 0;
-}
-
 void job_unknown(const struct device_event *ev, const char *protocol, int64_t now_ms, struct outgoing *out)
 {
     *out =
@@ -53,7 +23,7 @@ void job_unknown(const struct device_event *ev, const char *protocol, int64_t no
  * taken up, is withheld until it does, as it is from all others. */
 static bool is_to_do(const struct execution *x)
 {
-    return execution_is_active(own_state(x)) &&
+    return execution_is_active(job_own_state(x)) &&
            (x->state != EXECUTION_OFFERED || x->campaign_state == CAMPAIGN_RUNNING);
 }
 
@@ -196,7 +166,7 @@ static int update(struct rollout *r, struct db *w, const struct party *p, struct
     if (rc < 0)
         return rc;
     job->version++;
-    job->state = execution_is_final(ev->state) ? ev->state : own_state(x);
+    job->state = execution_is_final(ev->state) ? ev->state : job_own_state(x);
     job->started_at_ms = x->started_at_ms;
     job->updated_at_ms = now_ms;
     return 0;
@@ -233,7 +203,7 @@ static int on_start(struct rollout *r, struct db *w, const struct party *p, stru
 static int answer_found(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
                         const struct device_event *ev, int64_t now_ms, struct outgoing *answer, struct err *e)
 {
-    bool active = execution_is_active(own_state(x));
+    bool active = execution_is_active(job_own_state(x));
     int rc = 0;
     if (!active && ev->job->op != JOB_UPDATE) {
         answer->verdict = JOB_TERMINAL;
