@@ -107,7 +107,7 @@ void files_clear(struct files *f)
     f->mid_count = 0;
 }
 
-static void close_file(struct open_file *o)
+static void close_file(struct kept_file *o)
 {
     if (*o->sha256)
         close(o->fd);
@@ -195,9 +195,9 @@ static int find_file(struct files *f, const struct reader *r, const struct devic
 /* The descriptor of a blob; the one that was used least lately makes room. */
 static int open_blob(struct files *f, const struct stream_file *file, int *fd, struct err *e)
 {
-    struct open_file *oldest = &f->open[0];
+    struct kept_file *oldest = &f->open[0];
     for (size_t i = 0; i < FILES_OPEN; i++) {
-        struct open_file *o = &f->open[i];
+        struct kept_file *o = &f->open[i];
         if (strcmp(o->sha256, file->sha256) == 0) {
             o->used = f->sent;
             *fd = o->fd;

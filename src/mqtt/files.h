@@ -30,7 +30,7 @@ struct known_file { /* who asked for what, and what it is */
     struct stream_file found;
 };
 
-struct open_file {
+struct kept_file {
     char sha256[SHA256_TEXT_SIZE]; /* "" free */
     int fd;
     uint64_t used; /* when last, in blocks sent */
@@ -43,7 +43,7 @@ struct files {
     struct reader *bucket[FILES_BUCKETS];
     size_t waiting;           /* requests */
     struct known_file *known; /* FILES_KNOWN slots, made at the first request */
-    struct open_file open[FILES_OPEN];
+    struct kept_file open[FILES_OPEN];
     uint64_t sent;
     int mids[FILES_WINDOW]; /* a queue: QoS 0 leaves in the order it came */
     size_t mid_first, mid_count;

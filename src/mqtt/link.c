@@ -68,7 +68,7 @@ static void on_connect(struct mosquitto *client, void *arg, int rc)
             subscribe(m, *filter);
     /* only our own broker has the plugin, which lets devices in from then on; others may take offence at a
      * topic like that */
-    if (link_is_managed(m))
+    if (mqtt_is_managed(m))
         ask_presence(m);
 }
 
@@ -143,7 +143,7 @@ static int64_t delay_ms(const struct mqtt *m, bool gently)
 static void tell(struct mqtt *m)
 {
     /* our own broker takes a moment to come up, and the one who starts it knows better why it does not */
-    bool starting = link_is_managed(m) && !m->connected;
+    bool starting = mqtt_is_managed(m) && !m->connected;
     if (!starting)
         board_set(BOARD_BROKER, false, "%s", m->trouble);
     if (strcmp(m->told, m->trouble) == 0 || (starting && m->failures < PATIENCE))
@@ -156,7 +156,7 @@ static void drop(struct mqtt *m, bool gently)
 {
     if (m->connected && clock_mono_ms() - m->since_ms > STABLE_MS)
         m->failures = 0;
-    int64_t after_ms = delay_ms(m, gently || !link_is_managed(m));
+    int64_t after_ms = delay_ms(m, gently || !mqtt_is_managed(m));
     tell(m);
     if (m->client)
         mosquitto_destroy(m->client); /* closes the socket, and throws away what was not written */
@@ -228,7 +228,7 @@ static void read_batch(struct mqtt *m)
     do {
         unsigned before = m->arrived;
         rc = mosquitto_loop_read(m->client, 1);
-        bool waits = socket_state(m) != 0 || (!link_is_managed(m) && m->arrived != before);
+        bool waits = socket_state(m) != 0 || (!mqtt_is_managed(m) && m->arrived != before);
         m->more = rc == MOSQ_ERR_SUCCESS && !*m->trouble && waits;
     } while (m->more && m->inbox.n < BATCH_MAX && clock_mono_ms() < end_ms);
     if (rc != MOSQ_ERR_SUCCESS)

@@ -15,7 +15,7 @@
 static int publish(struct mqtt *m, const struct letter *l, int qos, int *mid)
 {
     const struct message *what = &l->message;
-    if (!link_is_managed(m))
+    if (!mqtt_is_managed(m))
         return mosquitto_publish(m->client, mid, what->topic, (int)what->len, what->payload, what->qos,
                                  false);
     struct delivery d = {.qos = what->qos, .only_subscribed = what->only_subscribed};

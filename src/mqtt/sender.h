@@ -3,7 +3,7 @@
 #ifndef OTAD_MQTT_SENDER_H
 #define OTAD_MQTT_SENDER_H
 
-#include "link.h"
+#include "side.h"
 
 /* As much as the broker takes now. */
 void sender_turn(struct mqtt *m);
