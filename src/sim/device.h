@@ -68,6 +68,7 @@ struct device {
     uint32_t serial; /* of what it said last */
     unsigned connect_tries;
     bool online, was_online;
+    bool succeeded;  /* with its last update, and counted */
     bool asked;      /* something that is answered, in this session; not yet */
     bool inform_due; /* as soon as libmosquitto's callback is over */
     bool will_cut, will_drop, will_fail, will_never; /* each happens once */

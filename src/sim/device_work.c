@@ -78,6 +78,7 @@ static void take_offer(struct device *d, const struct wire_offer *offer)
     }
     d->update->offer = *offer;
     plan_download(d);
+    d->succeeded = false;
     device_count(d, TALLY_OFFERS);
     if (!d->offered_at_ms)
         d->offered_at_ms = d->env->now_ms;
@@ -141,12 +142,16 @@ static void consider(struct device *d, const struct wire_offer *offer)
 
 /* ---- what else is heard */
 
+/* Once an update, whichever way it came to be known. */
 void device_succeeded(struct device *d)
 {
-    device_count(d, TALLY_SUCCEEDED);
+    if (!d->succeeded)
+        device_count(d, TALLY_SUCCEEDED);
+    d->succeeded = true;
     if (!d->done_at_ms)
         d->done_at_ms = d->env->now_ms;
-    stop_confirming(d);
+    if (d->work == WORK_CONFIRMING)
+        stop_confirming(d);
 }
 
 /* Where the device's word counts and nothing is due, its word was taken: by a session that ended meanwhile.
@@ -204,7 +209,7 @@ void device_hear(struct device *d, const struct wire_heard_from *from)
         device_blocks_none(d);
         break;
     case WIRE_TAKEN:
-        if (d->work == WORK_CONFIRMING)
+        if (d->work == WORK_CONFIRMING || d->work == WORK_DONE)
             device_succeeded(d);
         break;
     case WIRE_COUNTER:
