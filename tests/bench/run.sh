@@ -4,8 +4,8 @@
 # works, and its figures mean nothing.
 set -eu
 build=${1:-build}
-[ -x "$build/otad" ] || {
-    echo "run.sh: $build/otad is missing: run make first" >&2
+[ -x "$build/otad" ] && [ -x "$build/bench/mqtt_files" ] || {
+    echo "run.sh: $build/otad or $build/bench/mqtt_files is missing: run make all $build/bench/mqtt_files first" >&2
     exit 2
 }
 for program in nginx wrk openssl; do
