@@ -118,11 +118,22 @@ static bool is_terse(const struct request *r)
     return (r->route->flags & ROUTE_TERSE) != 0;
 }
 
-/* OneNET's clients wait for its word that nothing is wrong; of all else they have no room. */
-static void add_identity(struct MHD_Response *response, const struct request *r)
+/* OneNET's clients wait for its word that nothing is wrong; of all else they have no room. Some then search
+ * what has come so far for "Content-Length": the service has it before that word, libmicrohttpd has it last,
+ * and a field that ends in it is found as well. */
+static void add_verdict(struct MHD_Response *response, uint64_t length)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%" PRIu64, length);
+    MHD_add_response_header(response, "X-Content-Length", text);
+    MHD_add_response_header(response, "Ota-Errno", "0");
+}
+
+/* length: bytes of the body. */
+static void add_identity(struct MHD_Response *response, const struct request *r, uint64_t length)
 {
     if (is_terse(r)) {
-        MHD_add_response_header(response, "Ota-Errno", "0");
+        add_verdict(response, length);
         return;
     }
     MHD_add_response_header(response, "ETag", r->reply.etag);
@@ -198,7 +209,7 @@ static struct MHD_Response *not_modified(struct request *r, unsigned *status)
         MHD_create_response_from_callback(r->reply.size, 1, on_nothing, NULL, NULL);
     if (!response)
         return NULL;
-    add_identity(response, r);
+    add_identity(response, r, r->reply.size);
     add_freshness(response, r);
     return response;
 }
@@ -209,7 +220,7 @@ static struct MHD_Response *whole(struct request *r, struct download *d)
     if (!response)
         return NULL;
     add_type(response, r);
-    add_identity(response, r);
+    add_identity(response, r, r->reply.size);
     add_freshness(response, r);
     if (r->reply.md5[0])
         MHD_add_response_header(response, "x-MD5", r->reply.md5);
@@ -228,7 +239,7 @@ static struct MHD_Response *one_part(struct request *r, struct download *d, cons
              r->reply.size);
     add_type(response, r);
     MHD_add_response_header(response, "Content-Range", field);
-    add_identity(response, r);
+    add_identity(response, r, part->end - part->first);
     return response;
 }
 
@@ -245,13 +256,14 @@ static struct MHD_Response *many_parts(struct request *r, struct download *d, co
     random_bytes(random, sizeof random);
     base64url_format(random, sizeof random, boundary);
     multipart_plan(d->multipart, parts, n, r->reply.size, boundary);
-    d->length = d->multipart->length;
+    uint64_t length = d->multipart->length;
+    d->length = length;
     struct MHD_Response *response = start(d, false);
     if (!response)
         return NULL;
     snprintf(type, sizeof type, "multipart/byteranges; boundary=%s", boundary);
     MHD_add_response_header(response, "Content-Type", type);
-    add_identity(response, r);
+    add_identity(response, r, length);
     return response;
 }
 
