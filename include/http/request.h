@@ -52,10 +52,11 @@ struct reply {
     uint64_t size;
     unsigned char sha256[32]; /* of the file */
     int64_t modified_at_ms;
-    int64_t execution_id;    /* which the file is fetched for; 0 none is known */
-    char md5[MD5_TEXT_SIZE]; /* of the file, for the header field x-MD5; "" none */
-    char attachment[129];    /* "" none: the name a browser shall save the file under */
-    struct ending *endings;  /* owned */
+    int64_t execution_id;       /* which the file is fetched for; 0 none is known */
+    char md5[MD5_TEXT_SIZE];    /* of the file, for the header field x-MD5; "" none */
+    char version[VERSION_SIZE]; /* for the header field x-version; "" none */
+    char attachment[129];       /* "" none: the name a browser shall save the file under */
+    struct ending *endings;     /* owned */
     size_t ending_count;
 };
 

@@ -144,6 +144,21 @@ static int send_due(struct request *r, struct db *db, const struct updater *u, c
     return 0;
 }
 
+/* What ESP8266's getAvailableVersion wants to know: the version that is due, else the one that the device
+ * has. */
+static int send_version(struct request *r, struct db *db, const struct updater *u, const struct due *due,
+                        struct err *e)
+{
+    struct firmware f;
+    char *version = r->reply.version;
+    if (!due->execution_id && !*u->version)
+        return device_version_get(db, u->device_id, u->module, version, e);
+    int rc = due->execution_id ? firmware_get(db, due->firmware_id, &f, e) : 0;
+    if (rc == 0)
+        str_copy(version, VERSION_SIZE, due->execution_id ? f.version : u->version);
+    return rc;
+}
+
 int api_update(struct request *r, struct db *db, struct err *e)
 {
     struct updater u;
@@ -155,6 +170,8 @@ int api_update(struct request *r, struct db *db, struct err *e)
         rc = find_due(r, db, &u, &due, e);
     if (rc || is_deferred(r))
         return rc;
+    if (u.asks_version)
+        return send_version(r, db, &u, &due, e);
     if (due.execution_id)
         return send_due(r, db, &u, &due, e);
     r->reply.status = 304;

@@ -73,6 +73,7 @@ static struct MHD_Response *body_response(struct reply *reply, uint64_t *length)
     add_unless_empty(response, "Location", reply->location);
     add_unless_empty(response, "ETag", reply->etag);
     add_unless_empty(response, "Link", reply->link);
+    add_unless_empty(response, "x-version", reply->version);
     MHD_add_response_header(response, "Cache-Control", "no-store");
     return response;
 }

@@ -97,10 +97,12 @@ static int identify(const struct request *r, struct db *db, struct updater *u, s
 static int read_module(const struct request *r, const char *module, struct updater *u, struct err *e)
 {
     char mode[FIELD_SIZE];
+    bool told = field(r, "mode", mode);
+    u->asks_version = told && strcmp(mode, "version") == 0;
     if (!module)
         module = request_query(r, "module");
     if (!module)
-        module = field(r, "mode", mode) && strcmp(mode, "sketch") != 0 ? mode : "default";
+        module = told && !u->asks_version && strcmp(mode, "sketch") != 0 ? mode : "default";
     if (!str_is_name(module, sizeof u->module))
         return err_field(e, ERR_INVALID, "module", "module must be 1 to %d of A-Z a-z 0-9 _ . : @ -",
                          MODULE_SIZE - 1);

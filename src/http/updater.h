@@ -18,11 +18,12 @@ struct updater {
     int64_t device_id;        /* 0: not registered; the version that it reports will do that */
     char module[MODULE_SIZE];
     char version[VERSION_SIZE]; /* of the module; "" not said */
+    bool asks_version;          /* and for no file: the mode is "version" */
     int64_t room_bytes;         /* for a program; -1 not said */
 };
 
 /* Of a request whose route begins with /update/{product}. module NULL: the query's, else the mode's, "sketch"
- * being "default" and another word the module of that name; else "default". Without a version the MD5 of the
+ * and "version" being "default" and another word the module of that name; else "default". Without a version the MD5 of the
  * running program tells it, where a firmware with these bytes is stored.
  * ERR_NOT_FOUND no such product; ERR_UNAUTHORIZED no proof where one is needed; ERR_FORBIDDEN the device may
  * not; ERR_INVALID for what cannot be read. */

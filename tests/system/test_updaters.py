@@ -108,6 +108,26 @@ def test_modes_are_modules(otad):
     assert otad.state_of(made, mac) == "succeeded"
 
 
+def test_a_question_for_a_version_alone(otad):
+    """ESP8266HTTPUpdate::getAvailableVersion: it wants 200 and x-version, and asks for the file later, or not."""
+    product, mac, data = public(otad, enrolment="open"), next(macs), pattern(5000)
+
+    def available(version):
+        answer = arduino(otad, product.key, mac, version, family="ESP8266", mode="version")
+        assert (answer.status, answer.body, answer.headers["content-length"]) == (200, b"", "0")
+        (line,) = [line for line in answer.lines if line.startswith("x-version: ")]
+        return line.removeprefix("x-version: ")
+    assert available("1.0.0") == "1.0.0"
+    (device,) = otad.pages(f"/devices?product={product.key}")
+    assert [(m["module"], m["version"]) for m in device["modules"]] == [("default", "1.0.0")]
+    made = campaign(product, product.upload(data))
+    assert available("1.0.0") == "1.2.0"
+    assert otad.state_of(made, plain(mac)) == "offered"
+    assert arduino(otad, product.key, mac, "1.0.0", family="ESP8266").body == data
+    assert available("1.2.0") == "1.2.0" == available(None)
+    assert otad.state_of(made, plain(mac)) == "succeeded"
+
+
 def test_the_query_names_a_module(otad):
     product, mac, data = public(otad), next(macs), pattern(999)
     product.register(mac)
