@@ -86,6 +86,9 @@ static void end_others(const struct session *stays)
 
 static int begin(struct plugin *p, const struct arrival *a, struct err *e)
 {
+    const struct session *squatter = sessions_squatter(&p->sessions, a);
+    if (squatter)
+        kick(squatter);
     const struct session *s = sessions_begin(&p->sessions, a);
     if (!s)
         return err_set(e, ERR_UNAUTHORIZED, "its client id is too long, or that of another device's session");

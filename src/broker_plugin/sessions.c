@@ -97,6 +97,15 @@ struct session *sessions_begin(struct sessions *s, const struct arrival *a)
     return new;
 }
 
+const struct session *sessions_squatter(const struct sessions *s, const struct arrival *a)
+{
+    const struct session *holder = table_get(&s->by_client_id, a->client_id);
+    return holder && strcmp(a->client_id, a->names.device) == 0 &&
+                   strcmp(a->client_id, holder->visitor->names.device) != 0
+               ? holder
+               : NULL;
+}
+
 struct session *sessions_find(const struct sessions *s, const void *client, const char *client_id)
 {
     struct session *found = table_get(&s->by_client_id, client_id);

@@ -51,6 +51,11 @@ struct arrival {
  * want of memory. */
 struct session *sessions_begin(struct sessions *s, const struct arrival *a);
 
+/* The session that has to end before this one can begin: another device's, under a client id that is the
+ * newcomer's own name and not its holder's. OneNET's devices and things of AWS have no other id, so that
+ * whoever took it first would keep them out. NULL: there is none. */
+const struct session *sessions_squatter(const struct sessions *s, const struct arrival *a);
+
 /* The connection's session, or NULL. */
 struct session *sessions_find(const struct sessions *s, const void *client, const char *client_id);
 

@@ -16,7 +16,7 @@ import paho.mqtt.client as paho
 import pytest
 
 from files import pattern
-from fleet import Product
+from fleet import Device, Product, Refused
 from harness import ROOT, WAIT_S, basic, wait_until
 
 FAR = 4_102_444_800  # 2100
@@ -613,6 +613,20 @@ def test_one_session(product, listen):
     first = listen(product.key, "dev01", key)
     assert listen(product.key, "dev01", key, "cmd_exec").rc == 0
     assert first.ended.wait(WAIT_S)
+
+
+def test_whoever_takes_a_device_s_client_id_first(otad, product, listen, devices):
+    key = product.register("dev07")["secret"]
+    other = Product(otad)
+    squatter = devices(other.device("mean", client_id="dev07").connect())
+    ended = threading.Event()
+    squatter.client.on_disconnect = lambda *_: ended.set()
+    victim = listen(product.key, "dev07", key, "cmd_exec")
+    assert victim.rc == 0 and ended.wait(WAIT_S)
+    with pytest.raises(Refused):
+        Device(otad, other.key, "mean", squatter.secret, client_id="dev07").connect()
+    victim.say("firmware/request", "")
+    assert victim.command() == {"cmd": "none", "params": {}}
 
 
 # ---- the page

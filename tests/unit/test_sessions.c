@@ -265,6 +265,30 @@ static void test_takeover(void **state)
     sessions_free(&s);
 }
 
+static bool is_squatted(const struct sessions *s, const char *id, const char *device)
+{
+    struct arrival a = {.client_id = id, .protocol = &words, .names = {.product = "p"}};
+    str_copy(a.names.device, sizeof a.names.device, device);
+    const struct session *found = sessions_squatter(s, &a);
+    assert_true(!found || strcmp(found->client_id, id) == 0);
+    return found != NULL;
+}
+
+static void test_squatters(void **state)
+{
+    (void)state;
+    struct sessions s = {0};
+    begin(&s, 0, "d1", "d2");
+    begin(&s, 1, "d3", "d3");
+    assert_true(is_squatted(&s, "d1", "d1"));
+    assert_false(is_squatted(&s, "d1", "d2")); /* its own session */
+    assert_false(is_squatted(&s, "d1", "d4")); /* no more its own than the holder's */
+    assert_false(
+        is_squatted(&s, "d3", "d3")); /* be it of another product: by the name it is as much its own */
+    assert_false(is_squatted(&s, "d5", "d5"));
+    sessions_free(&s);
+}
+
 static void test_takeover_keeps_subscriptions(void **state)
 {
     (void)state;
@@ -346,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_sleepers_are_so_many),
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_takeover),
+        cmocka_unit_test(test_squatters),
         cmocka_unit_test(test_takeover_keeps_subscriptions),
         cmocka_unit_test(test_returns),
         cmocka_unit_test(test_things),
