@@ -629,6 +629,18 @@ def test_whoever_takes_a_device_s_client_id_first(otad, product, listen, devices
     assert victim.command() == {"cmd": "none", "params": {}}
 
 
+def test_devices_of_one_name_in_two_products(otad, product, listen):
+    other = Product(otad, protocol="onenet")
+    first, second = (p.register("dev08")["secret"] for p in (product, other))
+    there = listen(product.key, "dev08", first, "cmd_exec")
+    assert listen(other.key, "dev08", second).rc == 5
+    there.say("firmware/request", "")
+    assert there.command() == {"cmd": "none", "params": {}}
+    there.disconnect()
+    assert there.ended.wait(WAIT_S)
+    wait_until(lambda: listen(other.key, "dev08", second).rc == 0)
+
+
 # ---- the page
 
 def test_the_walk_of_the_page(make_otad, tmp_path):
