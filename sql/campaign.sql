@@ -32,6 +32,10 @@ ORDER BY state, id;
 -- name: campaign_running
 SELECT id FROM campaign WHERE finished_at_ms = 0 AND state = 'running' AND product_id = :product_id;
 
+-- Files of a firmware beyond its first.
+-- name: campaign_more_files
+SELECT count(*) FROM firmware_part WHERE firmware_id = :id;
+
 -- name: campaign_firmware_ids
 SELECT firmware_id FROM campaign_firmware WHERE campaign_id = :id ORDER BY ord;
 

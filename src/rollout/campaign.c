@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "rollout/execution.h"
+#include "rollout/stream.h"
 #include "store/firmware.h"
 #include "store/product.h"
 
@@ -130,12 +131,32 @@ static int insert_campaign(struct db *w, const struct campaign_spec *spec, int64
     return rc;
 }
 
+/* More than an offer lists would never come to the devices. None is added once a campaign names them. */
+static int check_files(struct db *w, const struct firmware files[], size_t n, struct err *e)
+{
+    int64_t total = 0;
+    int rc = 1;
+    for (size_t i = 0; i < n && rc > 0; i++) {
+        struct stmt *s STMT_AUTO = db_stmt(w, Q_CAMPAIGN_MORE_FILES);
+        bind_int(s, ":id", files[i].id);
+        rc = stmt_step(s, e);
+        total += rc > 0 ? 1 + col_int(s, 0) : 0;
+    }
+    if (rc < 0 || total <= STREAM_FILES_MAX)
+        return rc < 0 ? rc : 0;
+    return err_field(e, ERR_INVALID, "firmware",
+                     "the firmware has %lld files together, and %d may be offered", (long long)total,
+                     STREAM_FILES_MAX);
+}
+
 int campaign_create(struct db *w, const struct campaign_spec *spec, int64_t now_ms, int64_t *id,
                     struct err *e)
 {
     struct firmware files[CAMPAIGN_FIRMWARE_MAX];
     struct product product;
     int rc = check_firmware(w, spec, &product, files, e);
+    if (rc == 0)
+        rc = check_files(w, files, spec->firmware_count, e);
     if (rc == 0)
         rc = check_devices(w, spec, product.id, e);
     if (rc == 0)

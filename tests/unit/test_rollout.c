@@ -11,7 +11,7 @@
 #include "rollout/execution.h"
 #include "rollout/stream.h"
 #include "store/device.h"
-#include "store/firmware.h"
+#include "store/firmware_part.h"
 #include "store/product.h"
 
 #include <sqlite3.h>
@@ -1224,6 +1224,39 @@ static void test_creation_refused(void **state)
     assert_int_equal(query(w, "SELECT count(*) FROM campaign", 0), 0);
 }
 
+static int add_part(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    struct firmware f = {.id = *(int64_t *)arg};
+    struct firmware_part part = {.size = 1};
+    bool existed;
+    static int64_t n;
+    (void)w;
+    n++;
+    snprintf(part.filename, sizeof part.filename, "part-%lld", (long long)n);
+    snprintf(part.digests.sha256, sizeof part.digests.sha256, "%064llx", (unsigned long long)n);
+    return firmware_part_add(db, &f, &part, &existed, e);
+}
+
+/* An offer lists so many files: of what it does not list no device would ever hear. */
+static void test_no_more_files_than_are_offered(void **state)
+{
+    struct world *w = *state;
+    static const char *const modules[] = {"m0", "m1", "m2", "m3"};
+    struct creation c = {.spec = spec_for(firmware_for(w, modules[0], "2.0"))};
+    for (size_t i = 1; i < ARRAY_SIZE(modules); i++)
+        c.spec.firmware[i] = firmware_for(w, modules[i], "2.0");
+    c.spec.firmware_count = ARRAY_SIZE(modules);
+    for (size_t i = 0; i < 61; i++)
+        must(w, add_part, &c.spec.firmware[i % ARRAY_SIZE(modules)]);
+    struct err e = {0};
+    assert_int_equal(try_it(w, create, &c, &e), -ERR_INVALID);
+    assert_string_equal(e.field, "firmware");
+    c.spec.firmware[0] = firmware_for(w, "m4", "2.0"); /* one file less: 64 */
+    for (size_t i = 0; i < 15; i++)
+        must(w, add_part, &c.spec.firmware[0]);
+    assert_int_equal(try_it(w, create, &c, &e), 0);
+}
+
 static int remove_device(struct world *w, struct db *db, void *arg, struct err *e)
 {
     struct device d;
@@ -1526,6 +1559,7 @@ int main(void)
         TEST(test_draft_waits_for_start),
         TEST(test_targets),
         TEST(test_creation_refused),
+        TEST(test_no_more_files_than_are_offered),
         TEST(test_removed_device),
         TEST(test_strangers),
         TEST(test_registered_over_a_session_is_there),
