@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #define DETAIL_SIZE    257
-#define URL_SIZE       512
+#define URL_SIZE       600 /* the longest that rollout/offer makes fits */
 #define FILE_NAME_SIZE 129
 #define TOKEN_SIZE     65
 

@@ -11,6 +11,13 @@
     16 /* of the HMAC: 128 bits are beyond guessing, and keep the URL short for small buffers */
 #define URL_MIN_LIFE_MS (24 * 3600 * 1000LL)
 
+/* An offer that could not be made would stop the tick, and with it all others. */
+_Static_assert(sizeof((struct rollout *)0)->public_url + sizeof "/firmware/?d=&e=&s=" + SHA256_TEXT_SIZE +
+                       PRODUCT_SIZE + DEVICE_SIZE + sizeof "-9223372036854775" +
+                       BASE64_SIZE(SIGNATURE_BYTES) <=
+                   URL_SIZE,
+               "the longest URL fits");
+
 static void url_signature(const struct rollout *r, const char *sha256, const char *device_path,
                           const char *expires, char out[BASE64_SIZE(SIGNATURE_BYTES)])
 {

@@ -1407,6 +1407,20 @@ static void test_signed_urls(void **state)
     assert_false(offer_url_check(&w->rollout, sha, "thermo/d1", expires, s, START_MS));
 }
 
+static void test_the_longest_signed_url(void **state)
+{
+    struct world *w = *state;
+    char sha[SHA256_TEXT_SIZE] = "", product[PRODUCT_SIZE] = "", device[DEVICE_SIZE] = "", url[URL_SIZE];
+    memset(sha, 'a', sizeof sha - 1);
+    memset(product, 'p', sizeof product - 1);
+    memset(device, 'd', sizeof device - 1);
+    memset(w->rollout.public_url, 'u', sizeof w->rollout.public_url - 1);
+    assert_true(offer_url_make(&w->rollout, sha, product, device, INT64_MAX, url));
+    const char *s = strstr(url, "&s=");
+    assert_non_null(s);
+    assert_int_equal(strlen(s + 3), 22);
+}
+
 static int flush(struct world *w, struct db *db, void *arg, struct err *e)
 {
     (void)arg;
@@ -1570,6 +1584,7 @@ int main(void)
         TEST(test_offer_lists_what_is_left),
         TEST(test_many_devices_in_steps),
         TEST(test_signed_urls),
+        TEST(test_the_longest_signed_url),
         TEST(test_presence_last_seen_is_stored),
     };
     return cmocka_run_group_tests_name("rollout", tests, NULL, NULL);
