@@ -23,10 +23,10 @@ struct updater {
 };
 
 /* Of a request whose route begins with /update/{product}. module NULL: the query's, else the mode's, "sketch"
- * and "version" being "default" and another word the module of that name; else "default". Without a version the MD5 of the
- * running program tells it, where a firmware with these bytes is stored.
- * ERR_NOT_FOUND no such product; ERR_UNAUTHORIZED no proof where one is needed; ERR_FORBIDDEN the device may
- * not; ERR_INVALID for what cannot be read. */
+ * and "version" being "default" and another word the module of that name; else "default". Without a version
+ * the MD5 of the running program tells it, where a firmware with these bytes is stored. ERR_NOT_FOUND no such
+ * product; ERR_UNAUTHORIZED no proof where one is needed; ERR_FORBIDDEN the device may not; ERR_INVALID for
+ * what cannot be read. */
 int updater_read(const struct request *r, struct db *db, const char *module, struct updater *out,
                  struct err *e);
 
