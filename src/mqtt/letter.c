@@ -23,7 +23,7 @@ void letters_add(struct letters *l, const char *product, const char *device, con
 
 void letters_render(struct letters *l, struct outgoing *what)
 {
-    struct message messages[MESSAGES_MAX];
+    struct message messages[MESSAGES_MAX] = {0};
     struct err e;
     size_t n = 0;
     const struct protocol *p = protocol_by_name(what->protocol);
@@ -35,6 +35,8 @@ void letters_render(struct letters *l, struct outgoing *what)
         board_count(BOARD_MQTT_OFFERS, 1);
     for (size_t i = 0; rc == 0 && i < n; i++)
         letters_add(l, what->product, what->device, &messages[i]);
+    for (size_t i = 0; rc < 0 && i < MESSAGES_MAX; i++)
+        message_clear(&messages[i]); /* what was made before it failed */
     outgoing_clear(what);
 }
 
