@@ -209,7 +209,7 @@ const struct protocol native_protocol = {
     .name = "native",
     .filters = native_filters,
     .login = {.claim = native_claim, .proven = native_proven},
-    .topics = {native_reports, native_offers, native_own, native_offers},
+    .topics = {native_reports, native_offers, native_own, native_offers, NULL},
     .parse = native_parse,
     .render = native_render,
 };

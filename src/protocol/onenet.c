@@ -316,7 +316,7 @@ const struct protocol onenet_protocol = {
     .name = "onenet",
     .filters = onenet_filters,
     .login = {.one_session = true, .base64_secret = true, .claim = onenet_claim, .proven = onenet_proven},
-    .topics = {onenet_reports, onenet_offers, onenet_own, onenet_offers},
+    .topics = {onenet_reports, onenet_offers, onenet_own, onenet_offers, NULL},
     .parse = onenet_parse,
     .render = onenet_render,
 };
