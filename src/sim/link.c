@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <mosquitto.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -20,11 +21,43 @@ static void on_connect(struct mosquitto *client, void *arg, int code)
     l->greeted = true;
 }
 
+struct parcel {
+    struct parcel *next;
+    size_t topic_size, len;
+    char bytes[]; /* the topic with its end, then the payload */
+};
+
+/* Kept until libmosquitto has let go of its locks: it takes them in another order where a callback publishes,
+ * as devices do that ask for the next block. */
 static void on_message(struct mosquitto *client, void *arg, const struct mosquitto_message *message)
 {
-    const struct link *l = arg;
+    struct link *l = arg;
+    size_t topic_size = strlen(message->topic) + 1, len = (size_t)message->payloadlen;
+    struct parcel *p = malloc(sizeof *p + topic_size + len);
     (void)client;
-    l->hooks->heard(l->owner, message->topic, message->payload, (size_t)message->payloadlen);
+    if (!p)
+        abort();
+    *p = (struct parcel){.topic_size = topic_size, .len = len};
+    memcpy(p->bytes, message->topic, topic_size);
+    if (len)
+        memcpy(p->bytes + topic_size, message->payload, len);
+    *l->end = p;
+    l->end = &p->next;
+}
+
+/* The first of what came; the caller's. */
+static struct parcel *take(struct link *l)
+{
+    struct parcel *p = l->first;
+    if (p && !(l->first = p->next))
+        l->end = &l->first;
+    return p;
+}
+
+static void hand_over(struct link *l)
+{
+    for (struct parcel *p; (p = take(l)); free(p))
+        l->hooks->heard(l->owner, p->bytes, p->bytes + p->topic_size, p->len);
 }
 
 static void on_publish(struct mosquitto *client, void *arg, int message_id)
@@ -71,7 +104,7 @@ static int set_up(struct link *l, const struct link_login *login)
 int link_open(struct link *l, const struct link_settings *settings, const struct link_hooks *hooks,
               void *owner, const struct link_login *login, struct err *e)
 {
-    *l = (struct link){.settings = settings, .hooks = hooks, .owner = owner, .fd = -1};
+    *l = (struct link){.settings = settings, .hooks = hooks, .owner = owner, .fd = -1, .end = &l->first};
     l->client = mosquitto_new(login->client_id, true, l);
     if (!l->client)
         return err_errno(e, "cannot make an MQTT client");
@@ -88,6 +121,8 @@ void link_close(struct link *l)
     if (l->client)
         mosquitto_destroy(l->client);
     l->client = NULL;
+    for (struct parcel *p; (p = take(l));)
+        free(p);
     l->fd = -1;
 }
 
@@ -167,6 +202,7 @@ void link_ready(struct link *l, uint32_t events)
         l->state = LINK_UP;
         l->hooks->up(l->owner);
     }
+    hand_over(l);
     if (mosquitto_socket(l->client) >= 0 && mosquitto_want_write(l->client))
         rc = mosquitto_loop_write(l->client, 1);
     if (mosquitto_socket(l->client) >= 0 && (rc != MOSQ_ERR_SUCCESS || events & (EPOLLHUP | EPOLLERR)))

@@ -39,6 +39,8 @@ struct link_login { /* copied */
     const char *cert, *key;          /* files; NULL none */
 };
 
+struct parcel; /* a message that came */
+
 struct link {
     const struct link_settings *settings;
     const struct link_hooks *hooks;
@@ -50,6 +52,7 @@ struct link {
     enum link_state state;
     bool greeted; /* a CONNACK came, and hooks->up is still to be called */
     bool leaving;
+    struct parcel *first, **end; /* what came and is not handed over yet, in order */
 };
 
 /* Makes the client; no connection yet. */
