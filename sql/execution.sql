@@ -182,13 +182,13 @@ ORDER BY x.id DESC LIMIT :cap;
 -- Who speaks: a product and, where it is known, a device of it.
 -- name: party_get
 SELECT p.id, p.enabled, p.enrolment = 'open', p.protocol, p.version_scheme, p.success = 'report',
-       d.id, d.enabled, d.paused, p.key, d.name, p.protocol = 'aws'
+       d.id, d.enabled, d.paused, p.key, d.name, p.protocol = 'aws', p.protocol = 'aliyun'
 FROM product p LEFT JOIN device d ON d.product_id = p.id AND d.name = :device
 WHERE p.key = :product;
 
 -- name: party_get_id
 SELECT p.id, p.enabled, p.enrolment = 'open', p.protocol, p.version_scheme, p.success = 'report',
-       d.id, d.enabled, d.paused, p.key, d.name, p.protocol = 'aws'
+       d.id, d.enabled, d.paused, p.key, d.name, p.protocol = 'aws', p.protocol = 'aliyun'
 FROM device d JOIN product p ON p.id = d.product_id
 WHERE d.id = :id;
 
@@ -201,7 +201,7 @@ WHERE m.execution_id = :id AND m.module = :module;
 -- A thing of AWS: its name alone says who it is.
 -- name: party_get_thing
 SELECT p.id, p.enabled, p.enrolment = 'open', p.protocol, p.version_scheme, p.success = 'report',
-       d.id, d.enabled, d.paused, p.key, d.name, p.protocol = 'aws'
+       d.id, d.enabled, d.paused, p.key, d.name, p.protocol = 'aws', p.protocol = 'aliyun'
 FROM device d JOIN product p ON p.id = d.product_id AND p.protocol = 'aws'
 WHERE d.name = :device;
 

@@ -49,6 +49,9 @@ struct party {
     int64_t product_id, device_id; /* device_id 0: not registered */
     bool product_enabled, enrolment_open, success_by_report, device_enabled, device_paused;
     bool keeps_jobs; /* AWS: its executions have a version counter and details of the device's own */
+    /* Aliyun: an offer in the midst of a download begins it anew, or a second one beside it. Who lost its
+     * power says its version when it is back. */
+    bool begins_anew;
     char protocol[16], product[PRODUCT_SIZE], device[DEVICE_SIZE];
     enum version_scheme scheme;
 };
@@ -113,9 +116,16 @@ int execution_create(struct db *w, const struct campaign *c, enum version_scheme
 enum standing { STANDING_BELOW, STANDING_ON_TARGET, STANDING_ABOVE, STANDING_UNKNOWN };
 enum standing version_standing(enum version_scheme scheme, const char *has, const char *target);
 
-/* What is due for a device that is there: the offer of what is active where again is set, else the next
+/* What of that which is active is offered once more. */
+enum again {
+    AGAIN_NOTHING,
+    AGAIN_OFFERED, /* what the device has not begun */
+    AGAIN_BEGUN,   /* also what it has: it may have lost its power */
+};
+
+/* What is due for a device that is there: the offer of what is active where again says so, else the next
  * queued execution, which is moved to offered. *sends 0: nothing is due. */
-int dispatch_device(struct rollout *r, struct db *w, const struct party *p, bool again, int64_t now_ms,
+int dispatch_device(struct rollout *r, struct db *w, const struct party *p, enum again again, int64_t now_ms,
                     struct outgoing *out, size_t *sends, struct err *e);
 
 /* ---- rollout/offer.c, for rollout/job.c: the offer of what x is at, whatever state it is in. *sends 0: it

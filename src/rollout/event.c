@@ -231,6 +231,16 @@ static int answer_request(const struct party *p, const struct device_event *ev, 
     return 0;
 }
 
+/* Whoever says its version or asks is at nothing; who has merely come back may be at work all the same. */
+static enum again again_after(const struct party *p, enum event_kind kind)
+{
+    if (kind == EVENT_INFORM || kind == EVENT_REQUEST)
+        return AGAIN_BEGUN;
+    if (kind == EVENT_READY)
+        return p->begins_anew ? AGAIN_OFFERED : AGAIN_BEGUN;
+    return AGAIN_NOTHING;
+}
+
 static int take(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
                 int64_t now_ms, struct outgoing out[ROLLOUT_SENDS_MAX], size_t *sends, struct err *e)
 {
@@ -252,9 +262,8 @@ static int take(struct rollout *r, struct db *w, const struct party *p, const st
     }
     if (ev->more_follows)
         return rc;
-    bool asks = ev->kind == EVENT_READY || ev->kind == EVENT_INFORM || ev->kind == EVENT_REQUEST;
     if (rc == 0)
-        rc = dispatch_device(r, w, p, asks, now_ms, out, sends, e);
+        rc = dispatch_device(r, w, p, again_after(p, ev->kind), now_ms, out, sends, e);
     return rc == 0 && ev->kind == EVENT_REQUEST ? answer_request(p, ev, now_ms, out, sends) : rc;
 }
 

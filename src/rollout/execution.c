@@ -57,6 +57,7 @@ static int party_read(struct stmt *s, const char *product, const char *device, s
             .device_enabled = col_int(s, 7),
             .device_paused = col_int(s, 8),
             .keeps_jobs = col_int(s, 11),
+            .begins_anew = col_int(s, 12),
         };
         col_text(s, 3, out->protocol, sizeof out->protocol);
         int scheme = version_scheme_parse(col_ptr(s, 4));

@@ -202,11 +202,12 @@ static int end_beyond(struct db *w, struct execution *x, int64_t now_ms, struct 
 /* A device that came back or asked gets what is under way once more: same id, no new attempt, the clock runs
  * on. From installing on it has the file, and a second offer would start it anew. */
 static int offer_again(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
-                       int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e)
+                       enum again again, int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e)
 {
     struct next_module m;
     bool begun = x->state == EXECUTION_DOWNLOADING || x->state == EXECUTION_DOWNLOADED;
-    if (!begun && (x->state != EXECUTION_OFFERED || x->campaign_state != CAMPAIGN_RUNNING))
+    bool waits = x->state == EXECUTION_OFFERED && x->campaign_state == CAMPAIGN_RUNNING;
+    if (!(begun && again == AGAIN_BEGUN) && !(waits && again != AGAIN_NOTHING))
         return 0;
     int rc = next_module(w, x->id, &m, e);
     if (rc > 0 && is_beyond(p, x, &m))
@@ -243,7 +244,7 @@ static int offer_queued(struct rollout *r, struct db *w, const struct party *p, 
     return rc;
 }
 
-int dispatch_device(struct rollout *r, struct db *w, const struct party *p, bool again, int64_t now_ms,
+int dispatch_device(struct rollout *r, struct db *w, const struct party *p, enum again again, int64_t now_ms,
                     struct outgoing *out, size_t *sends, struct err *e)
 {
     struct execution live[LIVE_MAX];
@@ -255,8 +256,8 @@ int dispatch_device(struct rollout *r, struct db *w, const struct party *p, bool
     if (rc < 0 || n == 0)
         return rc;
     /* one thing at a time: a device that is at work is not offered another (invariant 2) */
-    if (execution_is_active(live[0].state) && again)
-        rc = offer_again(r, w, p, &live[0], now_ms, out, sends, e);
+    if (execution_is_active(live[0].state))
+        rc = offer_again(r, w, p, &live[0], again, now_ms, out, sends, e);
     if (execution_is_active(live[0].state))
         return rc;
     for (size_t i = 0; i < n && *sends == 0 && rc == 0; i++) {

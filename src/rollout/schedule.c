@@ -260,7 +260,7 @@ static int offer_to(struct rollout *r, struct db *w, int64_t device_id, int64_t 
         return 0;
     int rc = party_get_id(w, device_id, &p, e);
     if (rc == 0)
-        rc = dispatch_device(r, w, &p, false, now_ms, &sink->out[sink->n], &sends, e);
+        rc = dispatch_device(r, w, &p, AGAIN_NOTHING, now_ms, &sink->out[sink->n], &sends, e);
     if (rc == 0)
         sink->n += sends;
     return rc;
@@ -329,7 +329,7 @@ static int offer_once_more(struct rollout *r, struct db *w, int64_t device_id, i
     size_t sends = 0;
     int rc = party_get_id(w, device_id, &p, e);
     if (rc == 0)
-        rc = dispatch_device(r, w, &p, true, now_ms, &sink->out[sink->n], &sends, e);
+        rc = dispatch_device(r, w, &p, AGAIN_OFFERED, now_ms, &sink->out[sink->n], &sends, e);
     sink->n += rc == 0 ? sends : 0;
     return rc;
 }

@@ -277,6 +277,27 @@ def test_what_waited_is_pushed_to_a_device_that_says_nothing(otad, fleet, device
     otad.wait_state(campaign, "dev01", "offered")
 
 
+def test_a_download_goes_on_when_the_session_breaks(otad, fleet, devices):
+    """Link SDK connects again by itself, says nothing, and asks for the next block: an offer would begin it all anew."""
+    secrets = [fleet.register(name)["secret"] for name in ("dev01", "dev02")]
+    device = devices(Sdk(otad, fleet.key, "dev01", secrets[0]).connect())
+    device.inform("1.0.0")
+    campaign = fleet.campaign(fleet.upload(pattern(70_001), version="1.0.1"))
+    pushed = device.push()
+    device.block(pushed["streamId"], 10240, 0)
+    otad.wait_state(campaign, "dev01", "downloading")
+    back = devices(Sdk(otad, fleet.key, "dev01", secrets[0]).connect())
+    other = devices(Sdk(otad, fleet.key, "dev02", secrets[1]).connect())
+    assert other.push() == pushed  # devices are seen to in the order of their logins
+    back.say(back.sys("ota/firmware/get"), {"id": 7, "params": {}})
+    assert back.messages.get(timeout=WAIT_S)[0] == back.sys("ota/firmware/get_reply")
+    assert back.download(pushed["streamId"], 70_001) == pattern(70_001)
+    back.progress(100)
+    otad.wait_state(campaign, "dev01", "downloaded")
+    back.inform("1.0.0")  # a restart, and no success
+    assert back.push() == pushed
+
+
 def test_pulls(otad, fleet, devices):
     device = devices(fleet.sdk("dev01"))
     device.inform("1.0.0")

@@ -79,7 +79,7 @@ static int add_product(struct world *w, struct db *db, void *arg, struct err *e)
     return product_insert(db, &w->product, e);
 }
 
-static int setup(void **state)
+static int setup_of(void **state, const char *protocol)
 {
     struct world *w = calloc(1, sizeof *w);
     struct err e = {0};
@@ -94,10 +94,20 @@ static int setup(void **state)
     w->product = (struct product){.enabled = true, .enrolment_open = true, .created_at_ms = START_MS};
     strcpy(w->product.key, "thermo");
     strcpy(w->product.name, "Thermo");
-    strcpy(w->product.protocol, "native");
+    snprintf(w->product.protocol, sizeof w->product.protocol, "%s", protocol);
     must(w, add_product, NULL);
     *state = w;
     return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_of(state, "native");
+}
+
+static int setup_aliyun(void **state)
+{
+    return setup_of(state, "aliyun");
 }
 
 static int teardown(void **state)
@@ -856,6 +866,51 @@ static void test_offer_again(void **state)
     assert_int_equal(w->sent, 0);
 }
 
+static void come_back(struct world *w, const char *device)
+{
+    struct device_event ready = event(EVENT_READY, device);
+    sessions(w, device, 0);
+    sessions(w, device, 1);
+    must(w, deliver, &ready);
+}
+
+static void test_offer_to_who_comes_back(void **state)
+{
+    struct world *w = *state;
+    device_there(w, "d1", "1.0");
+    int64_t id = campaign(w, firmware(w, "1.1"));
+    for (enum execution_state s = EXECUTION_OFFERED; s <= EXECUTION_DOWNLOADED; s++) {
+        bring_to(w, id, "d1", s);
+        come_back(w, "d1");
+        assert_int_equal(w->sent, 1);
+        assert_int_equal(w->out[0].offer.id, execution_of(w, id, "d1").id);
+    }
+    bring_to(w, id, "d1", EXECUTION_INSTALLING);
+    come_back(w, "d1");
+    assert_int_equal(w->sent, 0);
+}
+
+/* Aliyun's devices, whose SDK connects again by itself in the midst of a download. */
+static void test_offer_to_who_would_begin_anew(void **state)
+{
+    struct world *w = *state;
+    device_there(w, "d1", "1.0");
+    int64_t id = campaign(w, firmware(w, "1.1"));
+    come_back(w, "d1");
+    assert_int_equal(w->sent, 1);
+    for (enum execution_state s = EXECUTION_DOWNLOADING; s <= EXECUTION_DOWNLOADED; s++) {
+        bring_to(w, id, "d1", s);
+        come_back(w, "d1");
+        assert_int_equal(w->sent, 0);
+        inform(w, "d1", "1.0"); /* it lost its power */
+        assert_int_equal(w->sent, 1);
+        request(w, "d1");
+        assert_int_equal(w->out[0].kind, OUTGOING_OFFER);
+        assert_state(w, id, "d1", s);
+        assert_int_equal(execution_of(w, id, "d1").attempt, 1);
+    }
+}
+
 /* A foreign broker tells nothing of a device that stays connected to it while otad's own link is down. */
 static void test_offers_that_may_be_lost_are_repeated(void **state)
 {
@@ -1556,6 +1611,8 @@ int main(void)
         TEST(test_rejected_is_final),
         TEST(test_hold_off),
         TEST(test_offer_again),
+        TEST(test_offer_to_who_comes_back),
+        cmocka_unit_test_setup_teardown(test_offer_to_who_would_begin_anew, setup_aliyun, teardown),
         TEST(test_offers_that_may_be_lost_are_repeated),
         TEST(test_request_without_anything),
         TEST(test_pause_resume_cancel),
