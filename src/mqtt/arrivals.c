@@ -3,7 +3,6 @@
 #include "base/json.h"
 #include "base/log.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,12 +19,11 @@ void arrivals_clear(struct arrivals *a)
     a->n = 0;
 }
 
-/* Never 0, which marks one who is not expected any more. */
-static uint64_t hash_of(const char *product, const char *device)
+/* Of the device's name alone: a thing of AWS does not tell its product. Never 0, which marks one who is not
+ * expected any more. */
+static uint64_t hash_of(const char *device)
 {
-    char who[PRODUCT_SIZE + DEVICE_SIZE];
-    int n = snprintf(who, sizeof who, "%s/%s", product, device);
-    uint64_t h = str_hash(who, (size_t)n);
+    uint64_t h = str_hash(device, strlen(device));
     return h ? h : 1;
 }
 
@@ -43,12 +41,12 @@ static void say(struct inbox *in, enum event_kind kind, const char *product, con
     inbox_add(in, &ev);
 }
 
-/* Whoever was expected under that name is not any more. */
+/* Whoever was expected under that name is not any more; product "": in any product. */
 static void forget(struct arrivals *a, uint64_t who, const char *product, const char *device)
 {
     for (size_t i = a->n; i-- > 0;) {
         struct arrival *waiting = at(a, i);
-        if (waiting->who == who && strcmp(waiting->product, product) == 0 &&
+        if (waiting->who == who && (!*product || strcmp(waiting->product, product) == 0) &&
             strcmp(waiting->device, device) == 0)
             waiting->who = 0;
     }
@@ -110,7 +108,7 @@ void arrivals_take(struct arrivals *a, struct inbox *in, const void *payload, si
         log_warn("the broker's plugin says what otad does not understand: %s", e.text);
         return;
     }
-    uint64_t who = hash_of(product, device);
+    uint64_t who = hash_of(device);
     bool ready = strcmp(event, "ready") == 0, login = strcmp(event, "login") == 0;
     if (ready || sessions == 0)
         forget(a, who, product, device);
@@ -122,7 +120,7 @@ void arrivals_take(struct arrivals *a, struct inbox *in, const void *payload, si
 void arrivals_answered(struct arrivals *a, const char *product, const char *device)
 {
     if (a->n > 0)
-        forget(a, hash_of(product, device), product, device);
+        forget(a, hash_of(device), product, device);
 }
 
 void arrivals_due(struct arrivals *a, struct inbox *in, int64_t now_ms)

@@ -34,7 +34,7 @@ void arrivals_clear(struct arrivals *a);
 void arrivals_take(struct arrivals *a, struct inbox *in, const void *payload, size_t len, int64_t now_ms);
 
 /* The device has said what is answered with whatever is due: it is not expected any more. There are devices
- * that begin their download anew with every offer, and cannot take two. */
+ * that begin their download anew with every offer, and cannot take two. product "": a thing of AWS. */
 void arrivals_answered(struct arrivals *a, const char *product, const char *device);
 
 /* Adds the EVENT_READY of those whose time has come, until the batch has ARRIVAL_BATCH_MAX events: a fleet

@@ -88,7 +88,7 @@ static void take(struct mqtt *m, const char *topic, const void *payload, size_t 
 {
     struct device_event ev;
     const struct protocol *p = inbox_read(&m->inbox, topic, payload, len, &ev);
-    if (p && (ev.kind == EVENT_INFORM || ev.kind == EVENT_REQUEST))
+    if (p && (ev.kind == EVENT_INFORM || ev.kind == EVENT_REQUEST || ev.kind == EVENT_JOB))
         arrivals_answered(&m->arrivals, ev.product, ev.device);
     if (p && ev.kind == EVENT_FILE)
         files_take(&m->files, p, &ev);

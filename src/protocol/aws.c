@@ -203,9 +203,9 @@ static const char *const aws_filters[] = {AWS_PREFIX "+/jobs/+",          AWS_PR
                                           AWS_PREFIX "+/streams/+/get/+", NULL};
 /* Its shadow, and whatever else AWS keeps below a thing, is the device's own affair. */
 static const char *const aws_own[] = {AWS_PREFIX "%d/#", NULL};
-static const char *const aws_offers[] = {AWS_PREFIX "%d/jobs/notify", AWS_PREFIX "%d/jobs/notify-next",
-                                         AWS_PREFIX "%d/job/notify", NULL};
-
+/* The SDKs subscribe to the notices just before they ask, and would begin a job twice that they are told of
+ * at both: who has not asked a moment after its login is told then. The plainer form cannot ask. */
+static const char *const aws_offers[] = {AWS_PREFIX "%d/job/notify", NULL};
 static const char *const aws_blocks[] = {AWS_PREFIX "%d/streams/+/get/+", NULL};
 
 const struct protocol aws_protocol = {

@@ -42,7 +42,7 @@ class Fleet:
         return name, certificate(self.otad, self.product.key, name, self.folder)
 
     def thing(self, name=None, subscribe=(("jobs/notify-next", 1),), **fields):
-        """Whoever subscribes to a notice is ready for it at once."""
+        """Notices go to it whether it subscribed to them or not, and then with QoS 0."""
         name, pem = self.register(name, **fields)
         return self.keep(Thing(self.otad, name, pem, subscribe).connect())
 
@@ -179,6 +179,21 @@ def test_a_thing_that_was_away_is_told_when_it_is_back(otad, fleet):
     otad.wait_state(campaign, name, "queued")
     thing = fleet.keep(Thing(otad, name, pem, [("jobs/notify-next", 1)]).connect())
     assert thing.next("jobs/notify-next").data["execution"]["status"] == "QUEUED"
+
+
+def test_who_asks_at_once_is_not_told_as_well(otad, fleet):
+    """One that hears of a job twice begins it twice."""
+    (name, pem), (other, other_pem) = fleet.register(), fleet.register(f"{fleet.product.key}-other")
+    campaign = fleet.campaign()
+    otad.wait_state(campaign, other, "queued")
+    notices = [("jobs/notify", 1), ("jobs/notify-next", 1)]
+    thing = fleet.keep(Thing(otad, name, pem, notices).connect())
+    assert thing.ask("jobs/$next/get")["execution"]["status"] == "QUEUED"
+    # this one came later, and is told a while after its login
+    silent = fleet.keep(Thing(otad, other, other_pem, notices).connect())
+    assert silent.next("jobs/notify-next").data["execution"]["status"] == "QUEUED"
+    thing.ask("jobs/get")
+    assert [m.topic for m in thing.kept] == []
 
 
 # ---- what is refused

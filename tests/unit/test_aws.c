@@ -525,17 +525,18 @@ static void test_topics(void **state)
         const char *topic;
         bool own, ready;
     } rows[] = {
-        {T "jobs/notify-next", true, true},
-        {T "jobs/notify", true, true},
+        {T "jobs/notify-next", true, false},
+        {T "jobs/notify", true, false},
         {T "job/notify", true, true},
-        {T "jobs/#", true, true},
-        {T "jobs/+", true, true},
+        {T "jobs/#", true, false},
+        {T "jobs/+", true, false},
+        {T "job/#", true, true},
         {T "jobs/$next/get/accepted", true, false},
         {T "jobs/+/get/accepted", true, false},
         {T "streams/+/data/cbor", true, false},
         {T "shadow/name/x/update/delta", true, false},
         {"$aws/things/aa:bb-02/jobs/notify-next", false, false},
-        {"$aws/things/+/jobs/notify-next", false, true},
+        {"$aws/things/+/job/notify", false, true},
         {"$aws/things/#", false, true},
         {"$aws/events/#", false, false},
         {"ota/p/aa:bb-01/offer", false, false},
