@@ -24,7 +24,10 @@ enum secret_kind { SECRET_DEVICE, SECRET_PRODUCT };
 struct login_rules {
     bool one_session;   /* a second login of a device ends the first */
     bool base64_secret; /* secrets are keys in base64: those made here are so too */
-    bool certificate;   /* a claim is its own proof: the broker has verified the certificate it is made of */
+    /* A device says or asks something as soon as it is in: what is due is its answer, and an offer unasked
+     * comes only to one that keeps silent for a while. */
+    bool asks;
+    bool certificate; /* a claim is its own proof: the broker has verified the certificate it is made of */
 
     /* Whether the login has this protocol's shape; then whose it claims to be. */
     bool (*claim)(const struct login *login, struct login_claim *out);

@@ -94,7 +94,7 @@ static int begin(struct plugin *p, const struct arrival *a, struct err *e)
         return err_set(e, ERR_UNAUTHORIZED, "its client id is too long, or that of another device's session");
     if (a->protocol->login.one_session)
         end_others(s);
-    presence_tell(p, &a->names, s->visitor->sessions, "login");
+    presence_tell_login(p, s);
     return 0;
 }
 

@@ -8,6 +8,8 @@
 
 void presence_tell(const struct plugin *p, const struct login_claim *names, unsigned sessions,
                    const char *event);
+/* That the session has begun, and whether its device is about to ask by itself. */
+void presence_tell_login(const struct plugin *p, const struct session *s);
 
 /* Of everybody who is there. */
 void presence_tell_all(const struct plugin *p);

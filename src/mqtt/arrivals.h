@@ -1,7 +1,8 @@
 /* arrivals.h: what the broker's plugin says of who comes and goes, as events. A device that has logged in is
- * offered what is due when it subscribes or reports, or 300 ms after its login when it does neither (its
- * session may be an old one, with its subscriptions): not at once, since small devices cannot take a message
- * that is glued to their CONNACK. The mqtt thread's alone. */
+ * offered what is due when it subscribes, reports or asks, or 300 ms after its login when it does nothing of
+ * that (its session may be an old one, with its subscriptions): not at once, since small devices cannot take
+ * a message that is glued to their CONNACK. Where devices ask by themselves (login_rules.asks) they get 3 s
+ * for it: told twice they would begin twice. The mqtt thread's alone. */
 #ifndef OTAD_MQTT_ARRIVALS_H
 #define OTAD_MQTT_ARRIVALS_H
 
@@ -9,6 +10,7 @@
 
 #define ARRIVAL_TOPIC     "$otad/v1/presence"
 #define ARRIVAL_DELAY_MS  300
+#define ARRIVAL_ASKS_MS   3000
 #define ARRIVAL_BATCH_MAX 1000
 #define ARRIVALS_MAX      32768 /* more at once are offered at once */
 
@@ -19,9 +21,13 @@ struct arrival {
     char device[DEVICE_SIZE];
 };
 
-struct arrivals { /* a queue: every delay is the same */
+struct arrival_line { /* a queue: every delay in it is the same */
     struct arrival *ring;
     size_t cap, first, n;
+};
+
+struct arrivals {
+    struct arrival_line soon, askers;
 };
 
 void arrivals_free(struct arrivals *a);
@@ -29,8 +35,8 @@ void arrivals_free(struct arrivals *a);
 /* The link is down: nobody is expected. */
 void arrivals_clear(struct arrivals *a);
 
-/* A message of the plugin: {"product":"p","device":"d","sessions":1,"event":"login"}, or "ready", or
- * "logout". */
+/* A message of the plugin: {"product":"p","device":"d","sessions":1,"event":"login"}, with
+ * "asks":true where its devices ask by themselves; or "ready", or "logout". */
 void arrivals_take(struct arrivals *a, struct inbox *in, const void *payload, size_t len, int64_t now_ms);
 
 /* The device has said what is answered with whatever is due: it is not expected any more. There are devices

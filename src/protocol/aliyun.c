@@ -165,7 +165,7 @@ static const char *const blocks[] = {"/sys/%p/%d/thing/file/download", NULL};
 const struct protocol aliyun_protocol = {
     .name = "aliyun",
     .filters = filters,
-    .login = {.one_session = true, .claim = aliyun_claim, .proven = aliyun_proven},
+    .login = {.one_session = true, .asks = true, .claim = aliyun_claim, .proven = aliyun_proven},
     .topics = {published, heard, heard, offers, blocks},
     .parse = aliyun_parse,
     .refuse = aliyun_refuse,

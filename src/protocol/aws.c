@@ -212,7 +212,8 @@ const struct protocol aws_protocol = {
     .name = "aws",
     .filters = aws_filters,
     .success_by_report = true,
-    .login = {.one_session = true, .certificate = true, .claim = aws_claim, .proven = aws_proven},
+    .login =
+        {.one_session = true, .asks = true, .certificate = true, .claim = aws_claim, .proven = aws_proven},
     .topics = {aws_own, aws_own, aws_own, aws_offers, aws_blocks},
     .parse = aws_parse,
     .refuse = aws_refusal,

@@ -30,10 +30,10 @@ async function install(job) {
 jobs.on('error', (error) => {
   throw error;
 });
-let seen = false; // the same job is heard of by notify-next and by the answer to get
+let seen = 0; // by the answer to get, or else by notify-next
 jobs.subscribeToJobs(thing, orders.operation, (error, job) => {
   if (error) throw error;
-  if (!seen) install(job);
-  seen = true;
+  if (++seen > 1) throw new Error('the same job once more');
+  install(job);
 });
 jobs.on('connect', () => jobs.startJobNotifications(thing, () => say('ready')));

@@ -286,6 +286,7 @@ def test_a_download_goes_on_when_the_session_breaks(otad, fleet, devices):
     pushed = device.push()
     device.block(pushed["streamId"], 10240, 0)
     otad.wait_state(campaign, "dev01", "downloading")
+    device.disconnect()  # or it would connect again, and end the session of the one that is back
     back = devices(Sdk(otad, fleet.key, "dev01", secrets[0]).connect())
     other = devices(Sdk(otad, fleet.key, "dev02", secrets[1]).connect())
     assert other.push() == pushed  # devices are seen to in the order of their logins

@@ -230,6 +230,39 @@ static void test_arrival_waits(void **state)
     close_inbox(in);
 }
 
+/* Who asks by itself gets longer for it. */
+static void test_arrival_of_who_asks(void **state)
+{
+    (void)state;
+    char text[200];
+    struct inbox *in = open_inbox();
+    struct arrivals a = {0};
+    for (int i = 1; i <= 3; i++) {
+        char device[4];
+        snprintf(device, sizeof device, "a%d", i);
+        snprintf(text, sizeof text,
+                 "{\"product\":\"p\",\"device\":\"%s\",\"sessions\":1,\"event\":\"login\","
+                 "\"asks\":true}",
+                 device);
+        arrivals_take(&a, in, text, strlen(text), i);
+    }
+    hear(&a, in, "d1", "login", 1, 100);
+    assert_int_equal(arrivals_next_ms(&a), 100 + ARRIVAL_DELAY_MS);
+    arrivals_answered(&a, "", "a1"); /* a thing of AWS does not say its product */
+    arrivals_answered(&a, "q", "a2");
+    arrivals_answered(&a, "p", "a3");
+    arrivals_due(&a, in, ARRIVAL_ASKS_MS);
+    assert_int_equal(in->n, 5);
+    expect_event(in, 4, EVENT_READY, "d1", 0);
+    assert_int_equal(arrivals_next_ms(&a), 1 + ARRIVAL_ASKS_MS);
+    arrivals_due(&a, in, 100000);
+    assert_int_equal(in->n, 6);
+    expect_event(in, 5, EVENT_READY, "a2", 0);
+    assert_int_equal(arrivals_next_ms(&a), -1);
+    arrivals_free(&a);
+    close_inbox(in);
+}
+
 static void test_arrival_is_overtaken(void **state)
 {
     (void)state;
@@ -341,11 +374,11 @@ static void test_an_echo(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_batch),    cmocka_unit_test(test_poison),
-        cmocka_unit_test(test_store_trouble), cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_arrival_waits), cmocka_unit_test(test_arrival_is_overtaken),
-        cmocka_unit_test(test_many_arrivals), cmocka_unit_test(test_arrival_nonsense),
-        cmocka_unit_test(test_an_echo),
+        cmocka_unit_test(test_good_batch),       cmocka_unit_test(test_poison),
+        cmocka_unit_test(test_store_trouble),    cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_arrival_waits),    cmocka_unit_test(test_arrival_is_overtaken),
+        cmocka_unit_test(test_many_arrivals),    cmocka_unit_test(test_arrival_of_who_asks),
+        cmocka_unit_test(test_arrival_nonsense), cmocka_unit_test(test_an_echo),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
