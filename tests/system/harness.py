@@ -3,9 +3,11 @@
 Nothing here sleeps for readiness: things are asked for until they answer, with a generous end.
 """
 import base64
+import errno
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import ssl
@@ -34,15 +36,23 @@ def wait_until(fn, timeout_s=WAIT_S, what=""):
         time.sleep(0.05)
 
 
+PORTS = iter(random.sample(range(20000, 32000), 12000))
+
+
 def free_ports(n):
-    """Ports the kernel gave out together, so that they differ."""
-    sockets = [socket.socket() for _ in range(n)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+    """Free ports, no one twice, and below those that the kernel gives to outgoing connections."""
+    found = []
+    while len(found) < n:
+        port = next(PORTS)
+        with socket.socket() as s:
+            try:
+                s.bind(("", port))
+            except OSError as e:
+                if e.errno != errno.EADDRINUSE:
+                    raise
+                continue
+        found.append(port)
+    return found
 
 
 def alive(pid):
