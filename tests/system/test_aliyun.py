@@ -6,10 +6,8 @@ import hmac
 import itertools
 import json
 import queue
-import re
 import socket
 import struct
-import subprocess
 import threading
 import urllib.parse
 
@@ -19,7 +17,8 @@ import pytest
 from conftest import Factory
 from files import pattern
 from fleet import Product, Refused
-from harness import ROOT, WAIT_S, wait_until
+from harness import WAIT_S, wait_until
+from walks import run_walk, walk
 
 FOREVER = "2524608000000"  # the time that Link SDK signs
 
@@ -737,19 +736,10 @@ def test_other_data_has_its_place(otad, fleet, devices):
 def test_the_walk_of_the_page(make_otad, tmp_path):
     """From nothing to an update, as docs/devices/aliyun.md has it; only waiting for the campaign is added."""
     server = make_otad()
-    page = (ROOT / "docs/devices/aliyun.md").read_text()
-    part = page.split("<!-- walk:begin -->")[1].split("<!-- walk:end -->")[0]
-    script = "".join(re.findall(r"^```sh\n(.*?)^```", part, re.MULTILINE | re.DOTALL))
-    script = script.replace("8443", str(server.https_port)).replace("8883", str(server.mqtt_port))
-    wait = "until otad /campaigns/1 | grep -q '\"running\"'; do sleep 0.05; done\n"
-    script = script.replace("ask ota/firmware/get", wait + "ask ota/firmware/get", 1)
-    (tmp_path / "app.bin").write_bytes(pattern(70001))
-    (tmp_path / "data").symlink_to(server.data)
-    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, text=True,
-                          timeout=WAIT_S)
-    assert done.returncode == 0, done.stderr
+    script = walk("docs/devices/aliyun.md", {"8443": server.https_port, "8883": server.mqtt_port}, "ask ota/firmware/get")
+    printed = run_walk(script, server, tmp_path)
     md5 = hashlib.md5(pattern(70001)).hexdigest()
     assert ('{"code":"1000","data":{"size":70001,"streamId":1,"sign":"%s","dProtocol":"mqtt","version":"1.0.1",'
-            '"signMethod":"Md5","streamFileId":1,"md5":"%s"},"id":2,"message":"success"}' % (md5, md5)) in done.stdout
+            '"signMethod":"Md5","streamFileId":1,"md5":"%s"},"id":2,"message":"success"}' % (md5, md5)) in printed
     assert (tmp_path / "new.bin").read_bytes() == pattern(70001)
     server.wait_state(1, "esp32", "succeeded")

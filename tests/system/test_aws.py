@@ -3,7 +3,6 @@ them, and files in blocks."""
 import base64
 import contextlib
 import hashlib
-import re
 import subprocess
 
 import pytest
@@ -11,8 +10,9 @@ import pytest
 from conftest import Factory
 from files import DATA, SIZE, pattern
 from fleet import Product, Refused
-from harness import ROOT, WAIT_S, free_ports, problem, wait_until
+from harness import free_ports, problem, wait_until
 from things import Rejected, Thing, certificate, things_folder
+from walks import run_walk, walk
 
 
 @pytest.fixture(scope="module")
@@ -421,17 +421,8 @@ def test_names_of_things(otad, fleet):
 def test_the_walk_of_the_page(make_otad, tmp_path):
     """From nothing to an update, as docs/devices/aws.md has it; only waiting for the campaign is added."""
     otad = make_otad({"mqtt_cert_port": free_ports(1)[0]})
-    page = (ROOT / "docs/devices/aws.md").read_text()
-    part = page.split("<!-- walk:begin -->")[1].split("<!-- walk:end -->")[0]
-    script = "".join(re.findall(r"^```sh\n(.*?)^```", part, re.MULTILINE | re.DOTALL))
-    script = script.replace("8443", str(otad.https_port)).replace("8884", str(otad.settings["mqtt_cert_port"]))
-    wait = "until otad /campaigns/1 | grep -q '\"running\"'; do sleep 0.05; done\n"
-    script = script.replace("ask()", wait + "ask()", 1)
-    (tmp_path / "app.bin").write_bytes(pattern(70001))
-    (tmp_path / "data").symlink_to(otad.data)
-    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, text=True,
-                          timeout=WAIT_S)
-    assert done.returncode == 0, done.stderr
-    assert '"executionState":{"status":"SUCCEEDED","statusDetails":{"reason":"accepted v1.2.0"},"versionNumber":4}' in done.stdout
-    assert '"state":"succeeded"' in done.stdout
+    script = walk("docs/devices/aws.md", {"8443": otad.https_port, "8884": otad.settings["mqtt_cert_port"]}, "ask()")
+    printed = run_walk(script, otad, tmp_path)
+    assert '"executionState":{"status":"SUCCEEDED","statusDetails":{"reason":"accepted v1.2.0"},"versionNumber":4}' in printed
+    assert '"state":"succeeded"' in printed
     assert (tmp_path / "new.bin").read_bytes() == pattern(70001)

@@ -7,7 +7,6 @@ import json
 import queue
 import re
 import socket
-import subprocess
 import threading
 import time
 import urllib.parse
@@ -17,7 +16,8 @@ import pytest
 
 from files import pattern
 from fleet import Device, Product, Refused
-from harness import ROOT, WAIT_S, basic, wait_until
+from harness import WAIT_S, basic, wait_until
+from walks import run_walk, walk
 
 FAR = 4_102_444_800  # 2100
 
@@ -646,18 +646,9 @@ def test_devices_of_one_name_in_two_products(otad, product, listen):
 def test_the_walk_of_the_page(make_otad, tmp_path):
     """From nothing to an update, as docs/devices/onenet.md has it; only waiting for the campaign is added."""
     server = make_otad()
-    page = (ROOT / "docs/devices/onenet.md").read_text()
-    part = page.split("<!-- walk:begin -->")[1].split("<!-- walk:end -->")[0]
-    script = "".join(re.findall(r"^```sh\n(.*?)^```", part, re.MULTILINE | re.DOTALL))
-    script = script.replace("8443", str(server.https_port)).replace("8080", str(server.http_port))
-    wait = "until otad /campaigns/1 | grep -q '\"running\"'; do sleep 0.05; done\n"
-    script = script.replace("RES=products", wait + "RES=products", 1)
-    (tmp_path / "app.bin").write_bytes(pattern(70001))
-    (tmp_path / "data").symlink_to(server.data)
-    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, text=True,
-                          timeout=WAIT_S)
-    assert done.returncode == 0, done.stderr
-    assert '"data":{"target":"V1.3","tid":1,"size":70001,' in done.stdout
-    assert done.stdout.count('{"code":0,"msg":"succ"') == 6
-    assert '"state":"succeeded"' in done.stdout
+    script = walk("docs/devices/onenet.md", {"8443": server.https_port, "8080": server.http_port}, "RES=products")
+    printed = run_walk(script, server, tmp_path)
+    assert '"data":{"target":"V1.3","tid":1,"size":70001,' in printed
+    assert printed.count('{"code":0,"msg":"succ"') == 6
+    assert '"state":"succeeded"' in printed
     assert (tmp_path / "new.bin").read_bytes() == pattern(70001)
