@@ -1,226 +1,48 @@
 /* Executions as jobs: what a device that keeps jobs asks and does, against a real store. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "rollout/execution.h"
+#include "rollout_world.h"
 #include "store/device.h"
-#include "store/firmware.h"
-#include "store/product.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#define START_MS 1800000000000LL
-#define MINUTE   (60 * 1000LL)
-#define OUT_MAX  8
-
-struct world {
-    char dir[64];
-    struct store *store;
-    struct rollout rollout;
-    struct product product;
-    int64_t now_ms, device_id;
-    struct outgoing out[OUT_MAX]; /* of the last call */
-    size_t sent;
-};
-
-typedef int step_fn(struct world *w, struct db *db, void *arg, struct err *e);
-
-struct call {
-    struct world *w;
-    step_fn *run;
-    void *arg;
-};
-
-static int on_writer(struct db *db, void *arg, struct err *e)
-{
-    struct call *c = arg;
-    return c->run(c->w, db, c->arg, e);
-}
-
-static void must(struct world *w, step_fn *run, void *arg)
-{
-    struct call c = {w, run, arg};
-    struct err e = {0};
-    if (store_write(w->store, on_writer, &c, &e) < 0)
-        fail_msg("%s", e.text);
-}
-
-static void forget(struct world *w)
-{
-    while (w->sent > 0)
-        outgoing_clear(&w->out[--w->sent]);
-}
+static int64_t thing_id;
 
 /* ---- a product of things, one thing that is there */
 
 static int add_thing(struct world *w, struct db *db, void *arg, struct err *e)
 {
-    struct device d = {.enabled = true, .registered_at_ms = START_MS};
+    struct device d = {.product_id = w->product.id, .enabled = true, .registered_at_ms = START_MS};
     (void)arg;
-    int rc = product_insert(db, &w->product, e);
-    d.product_id = w->product.id;
     strcpy(d.product, "thermo");
     strcpy(d.name, "thing");
-    if (rc == 0)
-        rc = device_insert(db, &d, e);
-    w->device_id = d.id;
+    int rc = device_insert(db, &d, e);
+    thing_id = d.id;
     return rc;
 }
 
 static int setup(void **state)
 {
-    struct world *w = calloc(1, sizeof *w);
-    struct err e = {0};
-    char path[96];
-    strcpy(w->dir, "/tmp/otad-job-XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
-    snprintf(path, sizeof path, "%s/otad.db", w->dir);
-    if (store_open(path, &w->store, &e) < 0)
-        fail_msg("%s", e.text);
-    w->now_ms = START_MS;
-    w->rollout.presence = presence_open(0);
-    strcpy(w->rollout.public_url, "https://ota.test:8443");
-    w->product = (struct product){.enabled = true, .success_by_report = true, .created_at_ms = START_MS};
-    strcpy(w->product.key, "thermo");
-    strcpy(w->product.name, "Thermo");
-    strcpy(w->product.protocol, "aws");
+    struct world *w = world_enter("aws", (struct product){.enabled = true, .success_by_report = true});
     must(w, add_thing, NULL);
-    presence_sessions(w->rollout.presence, w->device_id, 1);
+    presence_sessions(w->rollout.presence, thing_id, 1);
     *state = w;
     return 0;
 }
 
 static int teardown(void **state)
 {
-    struct world *w = *state;
-    char command[128];
-    forget(w);
-    store_close(w->store);
-    presence_close(w->rollout.presence);
-    snprintf(command, sizeof command, "rm -rf '%s'", w->dir);
-    assert_int_equal(system(command), 0);
-    free(w);
+    world_leave(*state);
     return 0;
-}
-
-static int add_firmware(struct world *w, struct db *db, void *arg, struct err *e)
-{
-    struct firmware *f = arg;
-    bool existed;
-    f->product_id = w->product.id;
-    return firmware_insert(db, f, &existed, e);
-}
-
-static int64_t firmware(struct world *w, const char *module, const char *version)
-{
-    static unsigned serial;
-    struct firmware f = {.size = 1000, .created_at_ms = w->now_ms};
-    strcpy(f.module, module);
-    strcpy(f.version, version);
-    strcpy(f.filename, "app.bin");
-    snprintf(f.digests.sha256, sizeof f.digests.sha256, "%064x", ++serial);
-    strcpy(f.digests.md5, "0123456789abcdef0123456789abcdef");
-    strcpy(f.digests.sha1, "0123456789abcdef0123456789abcdef01234567");
-    strcpy(f.signature, "c2ln");
-    must(w, add_firmware, &f);
-    return f.id;
-}
-
-/* ---- time, campaigns */
-
-static int tick_once(struct world *w, struct db *db, void *arg, struct err *e)
-{
-    size_t n = 0;
-    int rc = rollout_tick(&w->rollout, db, w->now_ms, w->out + w->sent, OUT_MAX - w->sent, &n, arg, e);
-    w->sent += n;
-    return rc;
-}
-
-static void later(struct world *w, int64_t ms)
-{
-    bool again = true;
-    w->now_ms += ms;
-    forget(w);
-    while (again)
-        must(w, tick_once, &again);
-}
-
-struct creation {
-    struct campaign_spec spec;
-    int64_t id;
-};
-
-static int create(struct world *w, struct db *db, void *arg, struct err *e)
-{
-    struct creation *c = arg;
-    return campaign_create(db, &c->spec, w->now_ms, &c->id, e);
-}
-
-static struct campaign_spec spec_for(int64_t firmware_id)
-{
-    struct campaign_spec spec = {.firmware = {firmware_id}, .firmware_count = 1};
-    strcpy(spec.name, "test");
-    policy_defaults(&spec.policy);
-    return spec;
-}
-
-/* Its execution, which is offered at once to a thing that is free. */
-static int64_t campaign_of(struct world *w, const struct campaign_spec *spec)
-{
-    struct creation c = {.spec = *spec};
-    must(w, create, &c);
-    later(w, 0);
-    return c.id;
-}
-
-static int64_t campaign(struct world *w, const char *version)
-{
-    struct campaign_spec spec = spec_for(firmware(w, "default", version));
-    return campaign_of(w, &spec);
-}
-
-struct act {
-    int64_t id;
-    enum campaign_action action;
-};
-
-static int act_run(struct world *w, struct db *db, void *arg, struct err *e)
-{
-    struct act *a = arg;
-    return campaign_act(&w->rollout, db, a->id, a->action, "the test", w->now_ms, e);
-}
-
-static void act(struct world *w, int64_t id, enum campaign_action action)
-{
-    must(w, act_run, &(struct act){id, action});
-    later(w, 0);
 }
 
 static struct execution_view execution(struct world *w, int64_t campaign_id)
 {
     struct execution_view v;
-    struct db *db;
     struct err e;
     size_t n;
-    assert_int_equal(store_reader(w->store, &db, &e), 0);
-    assert_int_equal(execution_list(db, campaign_id, -1, 0, &v, 1, &n, &e), 0);
+    assert_int_equal(execution_list(reader(w), campaign_id, -1, 0, &v, 1, &n, &e), 0);
     assert_int_equal(n, 1);
     return v;
 }
 
 /* ---- the thing speaking */
-
-static int deliver(struct world *w, struct db *db, void *arg, struct err *e)
-{
-    return rollout_event(&w->rollout, db, arg, w->now_ms, w->out, &w->sent, e);
-}
 
 static struct device_event ask(enum job_op op, int64_t id)
 {
@@ -236,7 +58,6 @@ static struct device_event ask(enum job_op op, int64_t id)
 /* The answer; ev is spent. */
 static const struct outgoing *say(struct world *w, struct device_event ev)
 {
-    forget(w);
     must(w, deliver, &ev);
     device_event_clear(&ev);
     assert_true(w->sent >= 1);
@@ -283,7 +104,7 @@ static void expect_job(const struct outgoing *a, int64_t id, enum execution_stat
 static void test_from_offer_to_success(void **state)
 {
     struct world *w = *state;
-    int64_t c = campaign(w, "1.1.0"), id = execution(w, c).id;
+    int64_t c = campaign(w, firmware(w, "1.1.0")), id = execution(w, c).id;
     assert_int_equal(w->sent, 1);
     assert_int_equal(w->out[0].kind, OUTGOING_OFFER);
     assert_int_equal(w->out[0].job.state, EXECUTION_OFFERED);
@@ -335,7 +156,7 @@ static void test_from_offer_to_success(void **state)
 static void test_updates_alone_will_do(void **state)
 {
     struct world *w = *state;
-    int64_t c = campaign(w, "1.1.0"), id = execution(w, c).id;
+    int64_t c = campaign(w, firmware(w, "1.1.0")), id = execution(w, c).id;
     struct device_event ev = update_to(id, EXECUTION_DOWNLOADING, NULL);
     ev.percent = 40;
     ev.job->expected_version = 1;
@@ -353,7 +174,7 @@ static void test_lists(void **state)
     struct world *w = *state;
     const struct outgoing *a = say(w, ask(JOB_LIST, 0));
     expect_job(a, 0, 0, 0, 0);
-    int64_t id = execution(w, campaign(w, "1.1.0")).id;
+    int64_t id = execution(w, campaign(w, firmware(w, "1.1.0"))).id;
     a = say(w, ask(JOB_LIST, 0));
     expect_job(a, id, EXECUTION_OFFERED, 1, 1);
     assert_int_equal(a->offer.id, 0);
@@ -375,8 +196,8 @@ static void test_nothing_is_next(void **state)
 static void test_what_is_due_begins_with_the_question(void **state)
 {
     struct world *w = *state;
-    presence_sessions(w->rollout.presence, w->device_id, 0);
-    int64_t c = campaign(w, "1.1.0"), id = execution(w, c).id;
+    presence_sessions(w->rollout.presence, thing_id, 0);
+    int64_t c = campaign(w, firmware(w, "1.1.0")), id = execution(w, c).id;
     assert_int_equal(execution(w, c).state, EXECUTION_QUEUED);
     assert_int_equal(say(w, ask(JOB_DESCRIBE, id))->verdict, JOB_UNKNOWN); /* not offered to it yet */
     expect_job(say(w, ask(JOB_DESCRIBE, 0)), id, EXECUTION_OFFERED, 1, 1);
@@ -391,7 +212,7 @@ static const struct {
 static void test_jobs_by_name(void **state)
 {
     struct world *w = *state;
-    int64_t id = execution(w, campaign(w, "1.1.0")).id;
+    int64_t id = execution(w, campaign(w, firmware(w, "1.1.0"))).id;
     for (size_t i = 0; i < ARRAY_SIZE(named); i++) {
         struct device_event ev = ask(JOB_DESCRIBE, id + named[i].add);
         ev.job->number = named[i].number;
@@ -407,7 +228,7 @@ static void test_jobs_by_name(void **state)
 static void test_a_description_without_its_document(void **state)
 {
     struct world *w = *state;
-    int64_t id = execution(w, campaign(w, "1.1.0")).id;
+    int64_t id = execution(w, campaign(w, firmware(w, "1.1.0"))).id;
     update(w, id, EXECUTION_DOWNLOADING, "{\"a\":\"b\"}");
     struct device_event ev = ask(JOB_DESCRIBE, id);
     ev.job->with_document = false;
@@ -420,7 +241,7 @@ static void test_a_description_without_its_document(void **state)
 static void test_another_version(void **state)
 {
     struct world *w = *state;
-    int64_t c = campaign(w, "1.1.0"), id = execution(w, c).id;
+    int64_t c = campaign(w, firmware(w, "1.1.0")), id = execution(w, c).id;
     update(w, id, EXECUTION_DOWNLOADING, "{\"a\":\"b\"}");
     struct device_event ev = update_to(id, EXECUTION_FAILED, "{\"x\":\"y\"}");
     ev.job->expected_version = 1;
@@ -446,7 +267,7 @@ static void test_what_is_over(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
         char version[16];
         snprintf(version, sizeof version, "1.%zu.0", i + 1);
-        struct campaign_spec spec = spec_for(firmware(w, "default", version));
+        struct campaign_spec spec = spec_for(firmware(w, version));
         spec.policy.max_attempts = 1;
         int64_t c = campaign_of(w, &spec), id = execution(w, c).id;
         assert_int_equal(update(w, id, ends[i].said, NULL)->verdict, JOB_ACCEPTED);
@@ -465,7 +286,7 @@ static void test_what_is_over(void **state)
 static void test_a_failed_attempt_comes_again(void **state)
 {
     struct world *w = *state;
-    struct campaign_spec spec = spec_for(firmware(w, "default", "1.1.0"));
+    struct campaign_spec spec = spec_for(firmware(w, "1.1.0"));
     spec.policy.max_attempts = 2;
     spec.policy.retry_after_ms = 10 * MINUTE;
     spec.policy.retry_on = ~0u;
@@ -497,7 +318,7 @@ static void test_a_failed_attempt_comes_again(void **state)
 static void test_the_hold_off_is_not_the_devices(void **state)
 {
     struct world *w = *state;
-    struct campaign_spec spec = spec_for(firmware(w, "default", "1.1.0"));
+    struct campaign_spec spec = spec_for(firmware(w, "1.1.0"));
     spec.policy.health_hold_off_ms = 10 * MINUTE;
     int64_t c = campaign_of(w, &spec), id = execution(w, c).id;
     expect_job(update(w, id, EXECUTION_SUCCEEDED, NULL), id, EXECUTION_SUCCEEDED, 1, 2);
@@ -517,9 +338,9 @@ static void test_the_hold_off_is_not_the_devices(void **state)
 static void test_the_next_campaign_follows(void **state)
 {
     struct world *w = *state;
-    int64_t one = execution(w, campaign(w, "1.1.0")).id;
+    int64_t one = execution(w, campaign(w, firmware(w, "1.1.0"))).id;
     update(w, one, EXECUTION_DOWNLOADING, NULL);
-    int64_t two = execution(w, campaign(w, "1.2.0")).id;
+    int64_t two = execution(w, campaign(w, firmware(w, "1.2.0"))).id;
     assert_int_equal(w->sent, 0);
     expect_job(say(w, ask(JOB_LIST, 0)), one, EXECUTION_DOWNLOADING, 1, 2);
     update(w, one, EXECUTION_SUCCEEDED, NULL);
@@ -533,8 +354,8 @@ static void test_the_next_campaign_follows(void **state)
 static void test_all_modules_at_once(void **state)
 {
     struct world *w = *state;
-    struct campaign_spec spec = spec_for(firmware(w, "default", "1.1.0"));
-    spec.firmware[spec.firmware_count++] = firmware(w, "stm32", "2.0");
+    struct campaign_spec spec = spec_for(firmware(w, "1.1.0"));
+    spec.firmware[spec.firmware_count++] = firmware_for(w, "stm32", "2.0");
     int64_t c = campaign_of(w, &spec), id = execution(w, c).id;
     const struct outgoing *a = say(w, ask(JOB_DESCRIBE, id));
     assert_int_equal(a->offer.more->n, 2);
@@ -542,11 +363,9 @@ static void test_all_modules_at_once(void **state)
     update(w, id, EXECUTION_SUCCEEDED, NULL);
     assert_int_equal(execution(w, c).state, EXECUTION_SUCCEEDED);
     struct device_module modules[MODULES_MAX];
-    struct db *db;
     struct err e;
     size_t n;
-    assert_int_equal(store_reader(w->store, &db, &e), 0);
-    assert_int_equal(device_modules_get(db, w->device_id, modules, &n, &e), 0);
+    assert_int_equal(device_modules_get(reader(w), thing_id, modules, &n, &e), 0);
     assert_int_equal(n, 2);
     for (size_t i = 0; i < n; i++) {
         assert_true(modules[i].assumed);
@@ -559,7 +378,7 @@ static void test_all_modules_at_once(void **state)
 static void test_a_step_times_out(void **state)
 {
     struct world *w = *state;
-    struct campaign_spec spec = spec_for(firmware(w, "default", "1.1.0"));
+    struct campaign_spec spec = spec_for(firmware(w, "1.1.0"));
     spec.policy.max_attempts = 1;
     spec.policy.finish_timeout_ms = 60 * MINUTE;
     int64_t c = campaign_of(w, &spec), id = execution(w, c).id;
@@ -583,7 +402,7 @@ static void test_a_step_times_out(void **state)
 static void test_a_step_never_outlives_the_policy(void **state)
 {
     struct world *w = *state;
-    struct campaign_spec spec = spec_for(firmware(w, "default", "1.1.0"));
+    struct campaign_spec spec = spec_for(firmware(w, "1.1.0"));
     spec.policy.max_attempts = 1;
     spec.policy.finish_timeout_ms = 60 * MINUTE;
     int64_t c = campaign_of(w, &spec), id = execution(w, c).id;
@@ -609,7 +428,7 @@ static void test_a_step_never_outlives_the_policy(void **state)
 static void test_cancelled_by_force(void **state)
 {
     struct world *w = *state;
-    int64_t c = campaign(w, "1.1.0"), id = execution(w, c).id;
+    int64_t c = campaign(w, firmware(w, "1.1.0")), id = execution(w, c).id;
     update(w, id, EXECUTION_DOWNLOADING, NULL);
     act(w, c, CAMPAIGN_CANCEL);
     assert_int_equal(w->sent, 0); /* what is active goes on */
@@ -628,12 +447,12 @@ static void test_cancelled_by_force(void **state)
 static void test_cancelled_while_away_or_waiting(void **state)
 {
     struct world *w = *state;
-    int64_t c = campaign(w, "1.1.0");
-    presence_sessions(w->rollout.presence, w->device_id, 0);
+    int64_t c = campaign(w, firmware(w, "1.1.0"));
+    presence_sessions(w->rollout.presence, thing_id, 0);
     act(w, c, CAMPAIGN_CANCEL_FORCE);
     assert_int_equal(w->sent, 0);
-    c = campaign(w, "1.2.0"); /* queued: it is away */
-    presence_sessions(w->rollout.presence, w->device_id, 1);
+    c = campaign(w, firmware(w, "1.2.0")); /* queued: it is away */
+    presence_sessions(w->rollout.presence, thing_id, 1);
     act(w, c, CAMPAIGN_CANCEL_FORCE);
     assert_int_equal(w->sent, 0); /* it never heard of it */
 }
@@ -642,7 +461,7 @@ static void test_cancelled_while_away_or_waiting(void **state)
 static void test_a_paused_campaign(void **state)
 {
     struct world *w = *state;
-    int64_t c = campaign(w, "1.1.0"), id = execution(w, c).id;
+    int64_t c = campaign(w, firmware(w, "1.1.0")), id = execution(w, c).id;
     act(w, c, CAMPAIGN_PAUSE);
     expect_job(say(w, ask(JOB_START_NEXT, 0)), 0, 0, 0, 0);
     act(w, c, CAMPAIGN_RESUME);
@@ -661,7 +480,7 @@ static int disable(struct world *w, struct db *db, void *arg, struct err *e)
 static void test_the_disabled_have_no_jobs(void **state)
 {
     struct world *w = *state;
-    int64_t id = execution(w, campaign(w, "1.1.0")).id;
+    int64_t id = execution(w, campaign(w, firmware(w, "1.1.0"))).id;
     must(w, disable, NULL);
     assert_int_equal(say(w, ask(JOB_DESCRIBE, id))->verdict, JOB_UNKNOWN);
     assert_int_equal(w->out[0].job.id, 0);

@@ -1,170 +1,32 @@
 /* The rules of a rollout against a real store: one fleet, one clock that the test turns. Tests are named
  * after the invariants of rollout/execution.h. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "base/clock.h"
-#include "rollout/execution.h"
 #include "rollout/stream.h"
+#include "rollout_world.h"
 #include "store/device.h"
 #include "store/firmware_part.h"
-#include "store/product.h"
 
 #include <sqlite3.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#define START_MS 1800000000000LL
-#define SECOND   1000LL
-#define MINUTE   (60 * SECOND)
-#define HOUR     (60 * MINUTE)
-
-struct world {
-    char dir[64], path[96];
-    struct store *store;
-    struct rollout rollout;
-    struct product product;
-    int64_t now_ms;
-    struct outgoing out[64]; /* what the last call sent */
-    size_t sent;
-};
-
-/* ---- running things on the writer */
-
-struct call {
-    struct world *w;
-    int (*run)(struct world *w, struct db *db, void *arg, struct err *e);
-    void *arg;
-};
-
-static int on_writer(struct db *db, void *arg, struct err *e)
-{
-    struct call *c = arg;
-    return c->run(c->w, db, c->arg, e);
-}
-
-static int try_it(struct world *w, int (*run)(struct world *, struct db *, void *, struct err *), void *arg,
-                  struct err *e)
-{
-    struct call c = {w, run, arg};
-    return store_write(w->store, on_writer, &c, e);
-}
-
-static void must(struct world *w, int (*run)(struct world *, struct db *, void *, struct err *), void *arg)
-{
-    struct err e = {0};
-    if (try_it(w, run, arg, &e) < 0)
-        fail_msg("%s", e.text);
-}
-
-static struct db *reader(struct world *w)
-{
-    struct db *db;
-    struct err e;
-    assert_int_equal(store_reader(w->store, &db, &e), 0);
-    return db;
-}
-
-/* ---- making a world */
-
-static int add_product(struct world *w, struct db *db, void *arg, struct err *e)
-{
-    (void)arg;
-    return product_insert(db, &w->product, e);
-}
-
-static int setup_of(void **state, const char *protocol)
-{
-    struct world *w = calloc(1, sizeof *w);
-    struct err e = {0};
-    strcpy(w->dir, "/tmp/otad-rollout-XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
-    snprintf(w->path, sizeof w->path, "%s/otad.db", w->dir);
-    if (store_open(w->path, &w->store, &e) < 0)
-        fail_msg("%s", e.text);
-    w->now_ms = START_MS;
-    w->rollout.presence = presence_open(0);
-    strcpy(w->rollout.public_url, "https://ota.test:8443");
-    w->product = (struct product){.enabled = true, .enrolment_open = true, .created_at_ms = START_MS};
-    strcpy(w->product.key, "thermo");
-    strcpy(w->product.name, "Thermo");
-    snprintf(w->product.protocol, sizeof w->product.protocol, "%s", protocol);
-    must(w, add_product, NULL);
-    *state = w;
-    return 0;
-}
 
 static int setup(void **state)
 {
-    return setup_of(state, "native");
+    *state = world_enter("native", (struct product){.enabled = true, .enrolment_open = true});
+    return 0;
 }
 
 static int setup_aliyun(void **state)
 {
-    return setup_of(state, "aliyun");
+    *state = world_enter("aliyun", (struct product){.enabled = true, .enrolment_open = true});
+    return 0;
 }
 
 static int teardown(void **state)
 {
-    struct world *w = *state;
-    char command[128];
-    store_close(w->store);
-    presence_close(w->rollout.presence);
-    snprintf(command, sizeof command, "rm -rf '%s'", w->dir);
-    assert_int_equal(system(command), 0);
-    free(w);
+    world_leave(*state);
     return 0;
 }
 
-static int add_firmware(struct world *w, struct db *db, void *arg, struct err *e)
-{
-    struct firmware *f = arg;
-    bool existed;
-    f->product_id = w->product.id;
-    return firmware_insert(db, f, &existed, e);
-}
-
-static int64_t firmware_for(struct world *w, const char *module, const char *version)
-{
-    static unsigned serial;
-    struct firmware f = {.size = 1000, .created_at_ms = w->now_ms};
-    snprintf(f.module, sizeof f.module, "%s", module);
-    snprintf(f.version, sizeof f.version, "%s", version);
-    snprintf(f.filename, sizeof f.filename, "%s-%s.bin", module, version);
-    snprintf(f.digests.sha256, sizeof f.digests.sha256, "%064x", ++serial);
-    strcpy(f.digests.md5, "0123456789abcdef0123456789abcdef");
-    strcpy(f.digests.sha1, "0123456789abcdef0123456789abcdef01234567");
-    strcpy(f.signature, "c2ln");
-    must(w, add_firmware, &f);
-    return f.id;
-}
-
-static int64_t firmware(struct world *w, const char *version)
-{
-    return firmware_for(w, "default", version);
-}
-
 /* ---- devices speaking */
-
-/* The tests look at the values alone. */
-static void forget_more(struct outgoing out[], size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        outgoing_clear(&out[i]);
-}
-
-static int deliver(struct world *w, struct db *db, void *arg, struct err *e)
-{
-    int rc = rollout_event(&w->rollout, db, arg, w->now_ms, &w->out[0], &w->sent, e);
-    forget_more(w->out, rc == 0 ? w->sent : 0);
-    return rc;
-}
 
 static struct device_event event(enum event_kind kind, const char *device)
 {
@@ -230,83 +92,6 @@ static void device_there(struct world *w, const char *name, const char *version)
 {
     inform(w, name, version);
     sessions(w, name, 1);
-}
-
-/* ---- time and campaigns */
-
-static int tick_once(struct world *w, struct db *db, void *arg, struct err *e)
-{
-    size_t n;
-    int rc = rollout_tick(&w->rollout, db, w->now_ms, w->out + w->sent, 64 - w->sent, &n, arg, e);
-    forget_more(w->out + w->sent, n);
-    w->sent += n;
-    return rc;
-}
-
-static void tick(struct world *w)
-{
-    bool again = true;
-    w->sent = 0;
-    for (int i = 0; again && i < 100; i++)
-        must(w, tick_once, &again);
-    assert_false(again);
-}
-
-static void later(struct world *w, int64_t ms)
-{
-    w->now_ms += ms;
-    tick(w);
-}
-
-struct creation {
-    struct campaign_spec spec;
-    int64_t id;
-};
-
-static int create(struct world *w, struct db *db, void *arg, struct err *e)
-{
-    struct creation *c = arg;
-    return campaign_create(db, &c->spec, w->now_ms, &c->id, e);
-}
-
-static struct campaign_spec spec_for(int64_t firmware_id)
-{
-    struct campaign_spec spec = {.firmware = {firmware_id}, .firmware_count = 1};
-    strcpy(spec.name, "test");
-    policy_defaults(&spec.policy);
-    return spec;
-}
-
-static int64_t campaign_of(struct world *w, const struct campaign_spec *spec)
-{
-    struct creation c = {.spec = *spec};
-    must(w, create, &c);
-    tick(w);
-    return c.id;
-}
-
-static int64_t campaign(struct world *w, int64_t firmware_id)
-{
-    struct campaign_spec spec = spec_for(firmware_id);
-    return campaign_of(w, &spec);
-}
-
-struct act {
-    int64_t id;
-    enum campaign_action action;
-};
-
-static int act_run(struct world *w, struct db *db, void *arg, struct err *e)
-{
-    struct act *a = arg;
-    return campaign_act(&w->rollout, db, a->id, a->action, "the test", w->now_ms, e);
-}
-
-static void act(struct world *w, int64_t id, enum campaign_action action)
-{
-    struct act a = {id, action};
-    must(w, act_run, &a);
-    tick(w);
 }
 
 /* ---- looking */
@@ -1383,6 +1168,7 @@ static void test_unchanged_reports_write_no_timeline(void **state)
 
 static int deliver_download(struct world *w, struct db *db, void *arg, struct err *e)
 {
+    forget(w);
     return rollout_download(&w->rollout, db, arg, w->now_ms, &w->out[0], &w->sent, e);
 }
 
@@ -1546,14 +1332,6 @@ static void test_streams(void **state)
     assert_int_equal(find_stream(w, "d1", false, esp32, 1, &found), -ERR_NOT_FOUND);
 }
 
-static int offer_with_files(struct world *w, struct db *db, void *arg, struct err *e)
-{
-    size_t n;
-    int rc = rollout_event(&w->rollout, db, arg, w->now_ms, w->out, &n, e);
-    w->sent = n;
-    return rc;
-}
-
 /* Who can take several modules at once finds them all in the offer; the first is what is next. */
 static void test_offer_lists_what_is_left(void **state)
 {
@@ -1567,7 +1345,7 @@ static void test_offer_lists_what_is_left(void **state)
     device_there(w, "d1", "1.0");
     campaign_of(w, &spec);
     for (size_t left = 2; left > 0; left--) {
-        must(w, offer_with_files, &ask);
+        must(w, deliver, &ask);
         assert_int_equal(w->sent, 1);
         assert_int_equal(w->out[0].reply.form, 5);
         const struct offer *o = &w->out[0].offer;
@@ -1578,7 +1356,6 @@ static void test_offer_lists_what_is_left(void **state)
         assert_string_equal(o->more->file[0].filename, o->file.filename);
         assert_string_equal(o->more->product_name, "Thermo");
         assert_non_null(strstr(o->more->file[left - 1].url, o->more->file[left - 1].digests.sha256));
-        outgoing_clear(&w->out[0]);
         inform_module(w, "d1", "esp32", "2.0");
     }
 }

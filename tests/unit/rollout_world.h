@@ -1,0 +1,234 @@
+/* rollout_world.h: what the tests of the rollout's rules share: a store in a folder of its own, one product,
+ * one clock that the test turns, and what the last call sent. */
+#ifndef OTAD_TESTS_ROLLOUT_WORLD_H
+#define OTAD_TESTS_ROLLOUT_WORLD_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "rollout/execution.h"
+#include "store/firmware.h"
+#include "store/product.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define START_MS 1800000000000LL
+#define SECOND   1000LL
+#define MINUTE   (60 * SECOND)
+#define HOUR     (60 * MINUTE)
+#define OUT_MAX  64
+
+struct world {
+    char dir[64], path[96];
+    struct store *store;
+    struct rollout rollout;
+    struct product product;
+    int64_t now_ms;
+    struct outgoing out[OUT_MAX]; /* of the last call */
+    size_t sent;
+};
+
+/* ---- running things on the writer */
+
+typedef int step_fn(struct world *w, struct db *db, void *arg, struct err *e);
+
+struct call {
+    struct world *w;
+    step_fn *run;
+    void *arg;
+};
+
+static inline int on_writer(struct db *db, void *arg, struct err *e)
+{
+    struct call *c = arg;
+    return c->run(c->w, db, c->arg, e);
+}
+
+static inline int try_it(struct world *w, step_fn *run, void *arg, struct err *e)
+{
+    struct call c = {w, run, arg};
+    return store_write(w->store, on_writer, &c, e);
+}
+
+static inline void must(struct world *w, step_fn *run, void *arg)
+{
+    struct err e = {0};
+    if (try_it(w, run, arg, &e) < 0)
+        fail_msg("%s", e.text);
+}
+
+static inline struct db *reader(struct world *w)
+{
+    struct db *db;
+    struct err e;
+    assert_int_equal(store_reader(w->store, &db, &e), 0);
+    return db;
+}
+
+static inline void forget(struct world *w)
+{
+    while (w->sent > 0)
+        outgoing_clear(&w->out[--w->sent]);
+}
+
+/* ---- making a world, and firmware in it */
+
+static inline int add_product(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    (void)arg;
+    return product_insert(db, &w->product, e);
+}
+
+/* product: all but its names and its time. */
+static inline struct world *world_enter(const char *protocol, struct product product)
+{
+    struct world *w = calloc(1, sizeof *w);
+    struct err e = {0};
+    assert_non_null(w);
+    strcpy(w->dir, "/tmp/otad-rollout-XXXXXX");
+    assert_non_null(mkdtemp(w->dir));
+    snprintf(w->path, sizeof w->path, "%s/otad.db", w->dir);
+    if (store_open(w->path, &w->store, &e) < 0)
+        fail_msg("%s", e.text);
+    w->now_ms = START_MS;
+    w->rollout.presence = presence_open(0);
+    strcpy(w->rollout.public_url, "https://ota.test:8443");
+    w->product = product;
+    w->product.created_at_ms = START_MS;
+    strcpy(w->product.key, "thermo");
+    strcpy(w->product.name, "Thermo");
+    snprintf(w->product.protocol, sizeof w->product.protocol, "%s", protocol);
+    must(w, add_product, NULL);
+    return w;
+}
+
+static inline void world_leave(struct world *w)
+{
+    char command[128];
+    forget(w);
+    store_close(w->store);
+    presence_close(w->rollout.presence);
+    snprintf(command, sizeof command, "rm -rf '%s'", w->dir);
+    assert_int_equal(system(command), 0);
+    free(w);
+}
+
+static inline int add_firmware(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    struct firmware *f = arg;
+    bool existed;
+    f->product_id = w->product.id;
+    return firmware_insert(db, f, &existed, e);
+}
+
+static inline int64_t firmware_for(struct world *w, const char *module, const char *version)
+{
+    static unsigned serial;
+    struct firmware f = {.size = 1000, .created_at_ms = w->now_ms};
+    snprintf(f.module, sizeof f.module, "%s", module);
+    snprintf(f.version, sizeof f.version, "%s", version);
+    snprintf(f.filename, sizeof f.filename, "%s-%s.bin", module, version);
+    snprintf(f.digests.sha256, sizeof f.digests.sha256, "%064x", ++serial);
+    strcpy(f.digests.md5, "0123456789abcdef0123456789abcdef");
+    strcpy(f.digests.sha1, "0123456789abcdef0123456789abcdef01234567");
+    strcpy(f.signature, "c2ln");
+    must(w, add_firmware, &f);
+    return f.id;
+}
+
+static inline int64_t firmware(struct world *w, const char *version)
+{
+    return firmware_for(w, "default", version);
+}
+
+/* ---- a device speaking */
+
+static inline int deliver(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    forget(w);
+    return rollout_event(&w->rollout, db, arg, w->now_ms, w->out, &w->sent, e);
+}
+
+/* ---- time and campaigns */
+
+static inline int tick_once(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    size_t n = 0;
+    int rc = rollout_tick(&w->rollout, db, w->now_ms, w->out + w->sent, OUT_MAX - w->sent, &n, arg, e);
+    w->sent += n;
+    return rc;
+}
+
+static inline void tick(struct world *w)
+{
+    bool again = true;
+    forget(w);
+    for (int i = 0; again && i < 100; i++)
+        must(w, tick_once, &again);
+    assert_false(again);
+}
+
+static inline void later(struct world *w, int64_t ms)
+{
+    w->now_ms += ms;
+    tick(w);
+}
+
+struct creation {
+    struct campaign_spec spec;
+    int64_t id;
+};
+
+static inline int create(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    struct creation *c = arg;
+    return campaign_create(db, &c->spec, w->now_ms, &c->id, e);
+}
+
+static inline struct campaign_spec spec_for(int64_t firmware_id)
+{
+    struct campaign_spec spec = {.firmware = {firmware_id}, .firmware_count = 1};
+    strcpy(spec.name, "test");
+    policy_defaults(&spec.policy);
+    return spec;
+}
+
+static inline int64_t campaign_of(struct world *w, const struct campaign_spec *spec)
+{
+    struct creation c = {.spec = *spec};
+    must(w, create, &c);
+    tick(w);
+    return c.id;
+}
+
+static inline int64_t campaign(struct world *w, int64_t firmware_id)
+{
+    struct campaign_spec spec = spec_for(firmware_id);
+    return campaign_of(w, &spec);
+}
+
+struct act {
+    int64_t id;
+    enum campaign_action action;
+};
+
+static inline int act_run(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    struct act *a = arg;
+    return campaign_act(&w->rollout, db, a->id, a->action, "the test", w->now_ms, e);
+}
+
+static inline void act(struct world *w, int64_t id, enum campaign_action action)
+{
+    must(w, act_run, &(struct act){id, action});
+    tick(w);
+}
+
+#endif
