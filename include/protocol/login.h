@@ -19,8 +19,6 @@ struct login_claim {
     char device[DEVICE_SIZE];
 };
 
-enum secret_kind { SECRET_DEVICE, SECRET_PRODUCT };
-
 struct login_rules {
     bool one_session;   /* a second login of a device ends the first */
     bool base64_secret; /* secrets are keys in base64: those made here are so too */
@@ -33,8 +31,8 @@ struct login_rules {
     bool (*claim)(const struct login *login, struct login_claim *out);
     /* Whether the secret, the device's own or its product's enrolment secret, proves it. Constant time over
      * the secret. now_s: seconds since 1970. */
-    bool (*proven)(const struct login *login, const struct login_claim *claim, enum secret_kind kind,
-                   const char *secret, int64_t now_s);
+    bool (*proven)(const struct login *login, const struct login_claim *claim, const char *secret,
+                   int64_t now_s);
 };
 
 #endif

@@ -30,10 +30,9 @@ static bool proven(const struct protocol *protocol, const struct login *login, c
     int64_t now_s = time(NULL);
     if (rules->certificate)
         return c->known;
-    if (c->known && *c->secret && rules->proven(login, &c->names, SECRET_DEVICE, c->secret, now_s))
+    if (c->known && *c->secret && rules->proven(login, &c->names, c->secret, now_s))
         return true;
-    return c->open && *c->product_secret &&
-           rules->proven(login, &c->names, SECRET_PRODUCT, c->product_secret, now_s);
+    return c->open && *c->product_secret && rules->proven(login, &c->names, c->product_secret, now_s);
 }
 
 static int judge(const struct protocol *protocol, const struct login *login, const struct credentials *c,

@@ -59,14 +59,13 @@ static bool read_method(const char *bar, enum hash *out)
     return n < 0;
 }
 
-bool aliyun_proven(const struct login *login, const struct login_claim *claim, enum secret_kind kind,
-                   const char *secret, int64_t now_s)
+bool aliyun_proven(const struct login *login, const struct login_claim *claim, const char *secret,
+                   int64_t now_s)
 {
     char text[SIGNED_MAX];
     unsigned char right[HMAC_BYTES_MAX], given[HMAC_BYTES_MAX];
     const char *bar = login->client_id + strcspn(login->client_id, "|"), *ts = "";
     enum hash hash;
-    (void)kind;
     (void)now_s;
     if (!login->password || !read_method(bar, &hash))
         return false;

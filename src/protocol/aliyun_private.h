@@ -31,7 +31,7 @@ int aliyun_no_file(const struct device_event *ev, enum file_fault fault, struct 
 
 /* ---- aliyun_login.c */
 bool aliyun_claim(const struct login *login, struct login_claim *out);
-bool aliyun_proven(const struct login *login, const struct login_claim *claim, enum secret_kind kind,
-                   const char *secret, int64_t now_s);
+bool aliyun_proven(const struct login *login, const struct login_claim *claim, const char *secret,
+                   int64_t now_s);
 
 #endif

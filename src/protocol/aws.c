@@ -185,12 +185,11 @@ static bool aws_claim(const struct login *login, struct login_claim *out)
            str_copy(out->product, sizeof out->product, product ? product : "");
 }
 
-static bool aws_proven(const struct login *login, const struct login_claim *claim, enum secret_kind kind,
-                       const char *secret, int64_t now_s)
+static bool aws_proven(const struct login *login, const struct login_claim *claim, const char *secret,
+                       int64_t now_s)
 {
     (void)login;
     (void)claim;
-    (void)kind;
     (void)secret;
     (void)now_s;
     return false; /* nothing but a certificate proves anything */

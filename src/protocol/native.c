@@ -188,11 +188,10 @@ static bool native_claim(const struct login *login, struct login_claim *out)
            str_copy(out->device, sizeof out->device, slash + 1);
 }
 
-static bool native_proven(const struct login *login, const struct login_claim *claim, enum secret_kind kind,
-                          const char *secret, int64_t now_s)
+static bool native_proven(const struct login *login, const struct login_claim *claim, const char *secret,
+                          int64_t now_s)
 {
     (void)claim;
-    (void)kind;
     (void)now_s;
     return login->password && same_secret(secret, strlen(secret), login->password, strlen(login->password));
 }

@@ -238,10 +238,9 @@ static bool onenet_claim(const struct login *login, struct login_claim *out)
            str_copy(out->device, sizeof out->device, login->client_id);
 }
 
-static bool onenet_proven(const struct login *login, const struct login_claim *claim, enum secret_kind kind,
-                          const char *secret, int64_t now_s)
+static bool onenet_proven(const struct login *login, const struct login_claim *claim, const char *secret,
+                          int64_t now_s)
 {
-    (void)kind;
     return login->password &&
            (same_secret(secret, strlen(secret), login->password, strlen(login->password)) ||
             onenet_token_proves(login->password, claim->product, claim->device, secret, now_s));

@@ -90,7 +90,7 @@ static void try_login(const char *client_id, const uint8_t *data, size_t size)
     if (aliyun_protocol.login.claim(&login, &claim)) {
         assert(str_is_name(claim.product, sizeof claim.product) &&
                str_is_name(claim.device, sizeof claim.device));
-        (void)aliyun_protocol.login.proven(&login, &claim, SECRET_DEVICE, "0123456789abcdef", 0);
+        (void)aliyun_protocol.login.proven(&login, &claim, "0123456789abcdef", 0);
     }
     free(username);
     free(password);

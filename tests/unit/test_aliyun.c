@@ -731,11 +731,11 @@ static void test_logins(void **state)
         int verdict = 0;
         if (aliyun_protocol.login.claim(&login, &claim) && strcmp(claim.product, PK) == 0 &&
             strcmp(claim.device, DN) == 0)
-            verdict = aliyun_protocol.login.proven(&login, &claim, SECRET_DEVICE, SECRET, 0) ? 2 : 1;
+            verdict = aliyun_protocol.login.proven(&login, &claim, SECRET, 0) ? 2 : 1;
         if (verdict != logins[i].verdict)
             fail_msg("login %zu: %d instead of %d", i, verdict, logins[i].verdict);
         if (verdict == 2)
-            assert_false(aliyun_protocol.login.proven(&login, &claim, SECRET_DEVICE, SECRET "x", 0));
+            assert_false(aliyun_protocol.login.proven(&login, &claim, SECRET "x", 0));
     }
     assert_true(aliyun_protocol.login.one_session);
     assert_false(aliyun_protocol.login.certificate);
@@ -752,7 +752,7 @@ static void test_replayed_login(void **state)
     struct login_claim claim;
     assert_true(aliyun_protocol.login.claim(&login, &claim));
     assert_string_equal(claim.device, "dev02");
-    assert_false(aliyun_protocol.login.proven(&login, &claim, SECRET_DEVICE, SECRET, 0));
+    assert_false(aliyun_protocol.login.proven(&login, &claim, SECRET, 0));
 }
 
 /* No id before the bar, as esp-aliyun has it, and one too long to be signed. */
@@ -767,11 +767,11 @@ static void test_odd_client_ids(void **state)
                           .password = "B88123F87C0AB4F1940C28645D602EFA7ABF7AA9567DF81B0165B556CB7A33AA"};
     struct login_claim claim;
     assert_true(aliyun_protocol.login.claim(&login, &claim));
-    assert_true(aliyun_protocol.login.proven(&login, &claim, SECRET_DEVICE, SECRET, 0));
+    assert_true(aliyun_protocol.login.proven(&login, &claim, SECRET, 0));
     login.client_id = huge;
-    assert_false(aliyun_protocol.login.proven(&login, &claim, SECRET_DEVICE, SECRET, 0));
+    assert_false(aliyun_protocol.login.proven(&login, &claim, SECRET, 0));
     huge[0] = '|';
-    assert_false(aliyun_protocol.login.proven(&login, &claim, SECRET_DEVICE, SECRET, 0));
+    assert_false(aliyun_protocol.login.proven(&login, &claim, SECRET, 0));
     free(huge);
 }
 

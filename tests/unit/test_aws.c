@@ -514,7 +514,7 @@ static void test_logins(void **state)
     struct login none = {.username = "thermo/kitchen", .password = "x"};
     assert_false(aws_protocol.login.claim(&none, &claim));
     assert_true(aws_protocol.login.certificate && aws_protocol.login.one_session);
-    assert_false(aws_protocol.login.proven(&by_cert, &claim, SECRET_DEVICE, "", 0));
+    assert_false(aws_protocol.login.proven(&by_cert, &claim, "", 0));
     assert_true(aws_is_thing(TOKEN_64 TOKEN_64));
 }
 
