@@ -52,6 +52,7 @@ int json_read(const json_t *object, const struct json_field fields[], size_t n, 
  * Running out of memory aborts: half a reply would be worse. */
 void json_put_text(json_t *object, const char *key, const char *text);
 void json_put_int(json_t *object, const char *key, int64_t value);
+void json_put_digits(json_t *object, const char *key, int64_t value); /* as a string */
 void json_put_bool(json_t *object, const char *key, bool value);
 void json_put_moment(json_t *object, const char *key, int64_t at_ms);
 void json_put(json_t *object, const char *key, json_t *value); /* takes value over */

@@ -11,6 +11,12 @@
  */
 int liberal_parse(const void *payload, size_t len, json_t **out, struct err *e);
 
+/* What a message says, by the reader of its kind: found, which knows already who speaks, becomes *ev when all
+ * is well; else nothing is owned. */
+typedef int liberal_reader(const json_t *body, struct device_event *ev, struct err *e);
+int liberal_read(const void *payload, size_t len, liberal_reader *read, struct device_event *found,
+                 struct device_event *ev, struct err *e);
+
 /* The member, or NULL when it is not there or null. */
 const json_t *liberal_member(const json_t *object, const char *key);
 

@@ -77,6 +77,10 @@ const struct protocol *protocol_by_topic(const char *topic);
 const struct protocol *protocol_by_login(const struct login *login, struct login_claim *out);
 
 void message_clear(struct message *m);
+/* Puts it on the topic that the pattern (protocol/topic.h) is for the device; ERR_INTERNAL when that is too
+ * long. */
+int message_address(const char *pattern, const char *product, const char *device, struct message *out,
+                    struct err *e);
 /* The body takes over as a message's payload. */
 void message_json(struct message *m, json_t *body);
 

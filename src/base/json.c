@@ -199,6 +199,13 @@ void json_put_int(json_t *object, const char *key, int64_t value)
     json_put(object, key, json_integer(value));
 }
 
+void json_put_digits(json_t *object, const char *key, int64_t value)
+{
+    char digits[24];
+    snprintf(digits, sizeof digits, "%lld", (long long)value);
+    json_put_text(object, key, digits);
+}
+
 void json_put_bool(json_t *object, const char *key, bool value)
 {
     json_put(object, key, json_boolean(value));

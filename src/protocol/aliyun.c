@@ -92,7 +92,7 @@ static const char *const filters[KINDS + 1] = {[INFORM] = "/ota/device/inform/+/
                                                [CONFIG] = "/sys/+/+/thing/config/get",
                                                [DEVICE_INFO] = "/sys/+/+/thing/deviceinfo/update"};
 
-static int (*const readers[KINDS])(const json_t *body, struct device_event *ev, struct err *e) = {
+static liberal_reader *const readers[KINDS] = {
     [INFORM] = read_inform,    [PROGRESS] = read_progress,        [LEGACY] = read_legacy,
     [GET] = read_get,          [DOWNLOAD] = aliyun_read_download, [CONFIG] = read_heard,
     [DEVICE_INFO] = read_heard};
@@ -113,20 +113,10 @@ static int aliyun_parse(const char *topic, const void *payload, size_t len, stru
                         struct err *e)
 {
     struct device_event found = {.percent = -1, .reason = REASON_NONE};
-    json_t *body = NULL;
     size_t kind = read_topic(topic, found.product, found.device);
     if (kind == KINDS)
         return err_set(e, ERR_INVALID, "no topic of a device");
-    if (len > MESSAGE_MAX)
-        return err_set(e, ERR_INVALID, "a message of %zu bytes, at most %d are taken", len, MESSAGE_MAX);
-    int rc = liberal_parse(payload, len, &body, e);
-    if (rc < 0)
-        return rc;
-    rc = readers[kind](body, &found, e);
-    json_decref(body);
-    if (rc == 0)
-        *ev = found;
-    return rc;
+    return liberal_read(payload, len, readers[kind], &found, ev, e);
 }
 
 /* Only who asks for a block has to hear of it: devices wait for the answer. */

@@ -40,7 +40,6 @@ int aliyun_read_download(const json_t *body, struct device_event *ev, struct err
     if (stream < 0 || offset < 0)
         return err_set(e, ERR_INVALID, "streamId and offset must be whole numbers");
     ev->kind = EVENT_FILE;
-    ev->reply.form = ALIYUN_BLOCK;
     aliyun_plain(liberal_member(body, "id"), ev->reply.token, sizeof ev->reply.token);
     aliyun_plain(liberal_member(params, "fileToken"), ev->reply.name, FTOKEN_MAX + 1);
     ev->file = calloc(1, sizeof *ev->file);
@@ -114,7 +113,7 @@ static int pack(char *head, const struct file_block *b, struct message *out, str
 /* No answer is of QoS 1: small devices know a PUBLISH by its first byte, 0x30. */
 static int address(const char *product, const char *device, struct message *out, struct err *e)
 {
-    return aliyun_address("/sys/%p/%d/thing/file/download_reply", product, device, out, e);
+    return message_address("/sys/%p/%d/thing/file/download_reply", product, device, out, e);
 }
 
 int aliyun_block(const struct device_event *ev, const struct file_block *b, struct message *out,

@@ -4,15 +4,11 @@
 
 #include "protocol/aliyun.h"
 
-/* reply.form. token is the request's id; name is what GET asks for by module, and a BLOCK's fileToken. */
-enum aliyun_form { ALIYUN_UNASKED, ALIYUN_GET, ALIYUN_LEGACY, ALIYUN_BLOCK };
+/* reply.form. token is the request's id; name is what GET asks for by module, and an EVENT_FILE's fileToken.
+ */
+enum aliyun_form { ALIYUN_UNASKED, ALIYUN_GET, ALIYUN_LEGACY };
 
 /* ---- aliyun_text.c */
-
-/* A message on the topic that the pattern (protocol/topic.h) is for the device; ERR_INTERNAL when it is too
- * long. */
-int aliyun_address(const char *pattern, const char *product, const char *device, struct message *out,
-                   struct err *e);
 
 /* A string, or a whole number as its digits: what of it may stand in a JSON string as it is, and fits. "" for
  * anything else. */

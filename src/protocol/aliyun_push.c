@@ -130,7 +130,7 @@ static int add_message(const struct outgoing *what, enum aliyun_form form, json_
     struct message m = {.qos = 1};
     uint64_t id;
     bool echo = form != ALIYUN_UNASKED && str_to_uint(what->reply.token, INT64_MAX, &id);
-    int rc = aliyun_address(topics[form], what->product, what->device, &m, e);
+    int rc = message_address(topics[form], what->product, what->device, &m, e);
     if (rc < 0) {
         json_decref(data);
         return rc;

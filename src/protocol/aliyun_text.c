@@ -1,14 +1,6 @@
-/* Topics, and texts of devices that come back in answers. */
+/* Texts of devices that come back in answers. */
 #include "aliyun_private.h"
 #include "protocol/liberal.h"
-
-int aliyun_address(const char *pattern, const char *product, const char *device, struct message *out,
-                   struct err *e)
-{
-    return topic_spell(pattern, product, device, out->topic)
-               ? 0
-               : err_set(e, ERR_INTERNAL, "a topic of %s/%s is too long", product, device);
-}
 
 void aliyun_plain(const json_t *value, char *out, size_t size)
 {

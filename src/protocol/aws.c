@@ -54,11 +54,6 @@ static bool is_stream(enum aws_form form)
     return form >= AWS_DESCRIBE_JSON;
 }
 
-static bool is_cbor(enum aws_form form)
-{
-    return form == AWS_DESCRIBE_CBOR || form == AWS_GET_CBOR;
-}
-
 static int read_topic(const char *topic, struct aws_request *r, struct err *e)
 {
     if (!topic_level(topic, 2, r->thing, sizeof r->thing) || !aws_is_thing(r->thing)) {
@@ -94,9 +89,9 @@ static int read_token(struct aws_request *r, const json_t *body, struct err *e)
 
 static int parse_body(struct aws_request *r, const void *payload, size_t len, json_t **body, struct err *e)
 {
-    int rc = is_cbor(r->form) ? cbor_parse(payload, len, body, e) : liberal_parse(payload, len, body, e);
+    int rc = aws_is_cbor(r->form) ? cbor_parse(payload, len, body, e) : liberal_parse(payload, len, body, e);
     if (rc < 0)
-        r->fault = is_cbor(r->form) ? AWS_INVALID_CBOR : AWS_INVALID_JSON;
+        r->fault = aws_is_cbor(r->form) ? AWS_INVALID_CBOR : AWS_INVALID_JSON;
     return rc;
 }
 

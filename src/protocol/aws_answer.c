@@ -2,7 +2,6 @@
  * AWS's developer guide; times are seconds since 1970. */
 #include "aws_parts.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* ---- what is said of a job */
@@ -28,13 +27,6 @@ static void put_seconds(json_t *object, const char *key, int64_t at_ms)
     json_put_int(object, key, at_ms / 1000);
 }
 
-static void put_id(json_t *object, const char *key, int64_t id)
-{
-    char text[24];
-    snprintf(text, sizeof text, "%lld", (long long)id);
-    json_put_text(object, key, text);
-}
-
 static void put_times(json_t *object, const struct device_job *job)
 {
     put_seconds(object, "queuedAt", job->queued_at_ms);
@@ -56,7 +48,7 @@ static void put_details(json_t *object, const struct outgoing *what)
 static json_t *summary(const struct device_job *job)
 {
     json_t *s = json_object();
-    put_id(s, "jobId", job->id);
+    json_put_digits(s, "jobId", job->id);
     put_times(s, job);
     json_put_int(s, "executionNumber", job->number);
     json_put_int(s, "versionNumber", job->version);
@@ -68,7 +60,7 @@ static json_t *execution(const struct outgoing *what)
 {
     const struct device_job *job = &what->job;
     json_t *x = json_object();
-    put_id(x, "jobId", job->id);
+    json_put_digits(x, "jobId", job->id);
     json_put_text(x, "thingName", what->device);
     json_put_text(x, "status", status_words[job->state]);
     put_details(x, what);
@@ -218,8 +210,8 @@ static json_t *next_job(const struct outgoing *what, bool there)
 static json_t *plain_notice(const struct outgoing *what)
 {
     json_t *body = json_object();
-    put_id(body, "timestamp", what->now_ms / 1000);
-    put_id(body, "job_id", what->job.id);
+    json_put_digits(body, "timestamp", what->now_ms / 1000);
+    json_put_digits(body, "job_id", what->job.id);
     return body;
 }
 

@@ -75,6 +75,7 @@ json_t *aws_job_rejection(const char *token, int64_t now_ms, enum aws_fault faul
 json_t *aws_document(const struct offer *o);
 
 /* ---- aws_stream.c */
+bool aws_is_cbor(enum aws_form form); /* what it says and what it hears */
 int aws_stream_read(struct aws_request *r, const json_t *body, struct device_event *ev, struct err *e);
 int aws_stream_block(const struct device_event *ev, const struct file_block *b, struct message *out,
                      struct err *e);

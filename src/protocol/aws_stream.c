@@ -142,7 +142,7 @@ int aws_stream_read(struct aws_request *r, const json_t *body, struct device_eve
 
 /* ---- answers, in the format they were asked in */
 
-static bool is_cbor(int form)
+bool aws_is_cbor(enum aws_form form)
 {
     return form == AWS_DESCRIBE_CBOR || form == AWS_GET_CBOR;
 }
@@ -159,8 +159,8 @@ static json_t *begin(const char *token)
 static int finish(struct message *m, const char *thing, const char *stream, const char *what, int form,
                   json_t *body, struct err *e)
 {
-    int rc = aws_topic(m, e, thing, "streams/%s/%s/%s", stream, what, is_cbor(form) ? "cbor" : "json");
-    if (rc == 0 && is_cbor(form)) {
+    int rc = aws_topic(m, e, thing, "streams/%s/%s/%s", stream, what, aws_is_cbor(form) ? "cbor" : "json");
+    if (rc == 0 && aws_is_cbor(form)) {
         m->payload = cbor_make(body, NULL, NULL, 0, &m->len);
         json_decref(body);
     } else if (rc == 0) {
@@ -194,7 +194,7 @@ int aws_stream_block(const struct device_event *ev, const struct file_block *b, 
     json_put_int(body, "f", ev->file->file);
     json_put_int(body, "i", (int64_t)b->index);
     json_put_int(body, "l", (int64_t)b->len);
-    if (!is_cbor(ev->reply.form)) {
+    if (!aws_is_cbor(ev->reply.form)) {
         put_base64(body, "p", b->bytes, b->len);
         return finish_event(out, ev, "data", body, e);
     }

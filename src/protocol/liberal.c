@@ -1,5 +1,7 @@
 #include "protocol/liberal.h"
 
+#include "protocol/protocol.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +53,22 @@ int liberal_parse(const void *payload, size_t len, json_t **out, struct err *e)
     drop_commas(text, len);
     int rc = json_parse_device(text, len, out, e);
     free(text);
+    return rc;
+}
+
+int liberal_read(const void *payload, size_t len, liberal_reader *read, struct device_event *found,
+                 struct device_event *ev, struct err *e)
+{
+    json_t *body = NULL;
+    if (len > MESSAGE_MAX)
+        return err_set(e, ERR_INVALID, "a message of %zu bytes, at most %d are taken", len, MESSAGE_MAX);
+    int rc = liberal_parse(payload, len, &body, e);
+    if (rc < 0)
+        return rc;
+    rc = read(body, found, e);
+    json_decref(body);
+    if (rc == 0)
+        *ev = *found;
     return rc;
 }
 

@@ -2,20 +2,17 @@
 
 #include "protocol/liberal.h"
 
-#include <stdio.h>
 #include <string.h>
 
 json_t *native_offer_json(const struct offer *o)
 {
-    char id[24];
     json_t *body = json_object();
     if (!o) {
         json_put_text(body, "id", NULL);
         return body;
     }
     const struct offer_file *f = &o->file;
-    snprintf(id, sizeof id, "%lld", (long long)o->id);
-    json_put_text(body, "id", id);
+    json_put_digits(body, "id", o->id);
     json_put_text(body, "version", f->version);
     json_put_text(body, "module", f->module);
     json_put_int(body, "size", (int64_t)f->size);
@@ -37,9 +34,9 @@ static int native_render(const struct outgoing *what, struct message out[MESSAGE
     *n = 0;
     if (!due && (what->kind != OUTGOING_NOTHING || !what->reply.form))
         return 0;
-    int len = snprintf(m.topic, sizeof m.topic, "ota/%s/%s/offer", what->product, what->device);
-    if (len < 0 || (size_t)len >= sizeof m.topic)
-        return err_set(e, ERR_INTERNAL, "the topic of %s/%s is too long", what->product, what->device);
+    int rc = message_address("ota/%p/%d/offer", what->product, what->device, &m, e);
+    if (rc < 0)
+        return rc;
     message_json(&m, native_offer_json(due ? &what->offer : NULL));
     out[(*n)++] = m;
     return 0;

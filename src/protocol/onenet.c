@@ -107,56 +107,28 @@ static int read_inform_reply(const json_t *body, struct device_event *ev, struct
     return 0;
 }
 
-static const struct {
-    const char *rest; /* of the topic */
-    int (*read)(const json_t *body, struct device_event *ev, struct err *e);
-} kinds[] = {
-    {"upload_info", read_info},
-    {"firmware/request", read_request},
-    {"upgrade/status", read_status},
-    {"ota/inform_reply", read_inform_reply},
-};
+enum { INFO, REQUEST, STATUS, INFORM_REPLY, KINDS };
 
-/* What follows $sys/{product}/{device}/, or NULL. */
-static const char *read_topic(const char *topic, struct device_event *ev)
-{
-    const char *rest = topic;
-    if (!topic_level(topic, 1, ev->product, sizeof ev->product) ||
-        !topic_level(topic, 2, ev->device, sizeof ev->device) ||
-        !str_is_name(ev->product, sizeof ev->product) || !str_is_name(ev->device, sizeof ev->device))
-        return NULL;
-    for (int slashes = 0; slashes < 3; slashes++) {
-        rest = strchr(rest, '/');
-        if (!rest)
-            return NULL;
-        rest++;
-    }
-    return rest;
-}
+static const char *const onenet_filters[KINDS + 1] = {[INFO] = "$sys/+/+/upload_info",
+                                                      [REQUEST] = "$sys/+/+/firmware/request",
+                                                      [STATUS] = "$sys/+/+/upgrade/status",
+                                                      [INFORM_REPLY] = "$sys/+/+/ota/inform_reply"};
+
+static liberal_reader *const readers[KINDS] = {
+    [INFO] = read_info, [REQUEST] = read_request, [STATUS] = read_status, [INFORM_REPLY] = read_inform_reply};
 
 static int onenet_parse(const char *topic, const void *payload, size_t len, struct device_event *ev,
                         struct err *e)
 {
     struct device_event found = {.percent = -1, .reason = REASON_NONE};
-    json_t *body = NULL;
     size_t kind = 0;
-    const char *rest = read_topic(topic, &found);
-    if (!rest)
-        return err_set(e, ERR_INVALID, "no topic of a device");
-    while (kind < ARRAY_SIZE(kinds) && strcmp(kinds[kind].rest, rest) != 0)
+    while (kind < KINDS && !topic_matches(onenet_filters[kind], topic))
         kind++;
-    if (kind == ARRAY_SIZE(kinds))
-        return err_set(e, ERR_INVALID, "devices do not publish on %.100s", rest);
-    if (len > MESSAGE_MAX)
-        return err_set(e, ERR_INVALID, "a message of %zu bytes, at most %d are taken", len, MESSAGE_MAX);
-    int rc = liberal_parse(payload, len, &body, e);
-    if (rc < 0)
-        return rc;
-    rc = kinds[kind].read(body, &found, e);
-    json_decref(body);
-    if (rc == 0)
-        *ev = found;
-    return rc;
+    if (kind == KINDS || !topic_level(topic, 1, found.product, sizeof found.product) ||
+        !topic_level(topic, 2, found.device, sizeof found.device) ||
+        !str_is_name(found.product, sizeof found.product) || !str_is_name(found.device, sizeof found.device))
+        return err_set(e, ERR_INVALID, "no topic of a device");
+    return liberal_read(payload, len, readers[kind], &found, ev, e);
 }
 
 /* ---- what they are told */
@@ -185,24 +157,22 @@ static json_t *command_for(const struct outgoing *what)
 /* Clients hand the id, a string, back in ota/inform_reply, and look at nothing else. */
 static json_t *inform_for(const struct outgoing *what)
 {
-    char id[24];
     json_t *body = json_object();
-    snprintf(id, sizeof id, "%lld", (long long)what->offer.id);
-    json_put_text(body, "id", id);
+    json_put_digits(body, "id", what->offer.id);
     json_put_text(body, "version", "1.0");
     return body;
 }
 
-static int say(const struct outgoing *what, const char *rest, json_t *body, struct message *m, struct err *e)
+static int say(const struct outgoing *what, const char *pattern, json_t *body, struct message *m,
+               struct err *e)
 {
     *m = (struct message){.qos = 1, .only_subscribed = true};
-    int len = snprintf(m->topic, sizeof m->topic, "$sys/%s/%s/%s", what->product, what->device, rest);
-    if (len < 0 || (size_t)len >= sizeof m->topic) {
+    int rc = message_address(pattern, what->product, what->device, m, e);
+    if (rc < 0)
         json_decref(body);
-        return err_set(e, ERR_INTERNAL, "the topic of %s/%s is too long", what->product, what->device);
-    }
-    message_json(m, body);
-    return 0;
+    else
+        message_json(m, body);
+    return rc;
 }
 
 /* Who asks is answered; who does not is told of an offer in both ways, and has subscribed to the one it
@@ -215,13 +185,13 @@ static int onenet_render(const struct outgoing *what, struct message out[MESSAGE
     *n = 0;
     if (!due && (what->kind != OUTGOING_NOTHING || !asked))
         return 0;
-    int rc = say(what, "cmd_exec", command_for(what), &out[0], e);
+    int rc = say(what, "$sys/%p/%d/cmd_exec", command_for(what), &out[0], e);
     if (rc < 0)
         return rc;
     *n = 1;
     if (!due || asked)
         return 0;
-    rc = say(what, "ota/inform", inform_for(what), &out[1], e);
+    rc = say(what, "$sys/%p/%d/ota/inform", inform_for(what), &out[1], e);
     if (rc < 0)
         message_clear(&out[0]);
     *n = rc < 0 ? 0 : 2;
@@ -303,8 +273,6 @@ int onenet_status(enum execution_state state)
 
 /* ---- the row */
 
-static const char *const onenet_filters[] = {"$sys/+/+/upload_info", "$sys/+/+/firmware/request",
-                                             "$sys/+/+/upgrade/status", "$sys/+/+/ota/inform_reply", NULL};
 static const char *const onenet_reports[] = {"$sys/%p/%d/upload_info", "$sys/%p/%d/firmware/request",
                                              "$sys/%p/%d/upgrade/status", "$sys/%p/%d/ota/inform_reply",
                                              NULL};

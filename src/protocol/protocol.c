@@ -47,6 +47,14 @@ const struct protocol *protocol_by_login(const struct login *login, struct login
     return NULL;
 }
 
+int message_address(const char *pattern, const char *product, const char *device, struct message *out,
+                    struct err *e)
+{
+    return topic_spell(pattern, product, device, out->topic)
+               ? 0
+               : err_set(e, ERR_INTERNAL, "a topic of %s/%s is too long", product, device);
+}
+
 void message_json(struct message *m, json_t *body)
 {
     m->payload = json_text(body);

@@ -70,7 +70,7 @@ struct device {
     bool online, was_online;
     bool succeeded;  /* with its last update, and counted */
     bool asked;      /* something that is answered, in this session; not yet */
-    bool inform_due; /* as soon as libmosquitto's callback is over */
+    bool inform_due; /* when all that came is heard: one for it all */
     bool will_cut, will_drop, will_fail, will_never; /* each happens once */
     char version[VERSION_SIZE];
 };
