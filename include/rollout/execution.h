@@ -94,8 +94,19 @@ int execution_attempt_ended(struct db *w, struct execution *x, enum execution_st
  * to the next module, to testing, or to succeeded; of a cancelled campaign nothing more begins. */
 int execution_module_done(struct db *w, struct execution *x, int ord, int64_t now_ms, struct err *e);
 
-/* Modules that x has yet to do. */
-int execution_modules_left(struct db *w, int64_t id, int64_t *left, struct err *e);
+/* The same in two steps, for who marks several: ord as done, *left what is not; then what follows from that.
+ */
+int execution_module_mark(struct db *w, int64_t id, int ord, int64_t now_ms, int64_t *left, struct err *e);
+int execution_module_marked(struct db *w, struct execution *x, int64_t left, int64_t now_ms, struct err *e);
+
+/* The module that an execution is at. */
+struct next_module {
+    int ord;
+    char module[MODULE_SIZE], target[VERSION_SIZE], has[VERSION_SIZE]; /* has "": not known */
+    int64_t firmware_id;
+};
+/* 1 when there is one, 0 when none is left, <0 on failure. */
+int execution_next_module(struct db *db, int64_t id, struct next_module *out, struct err *e);
 
 /* The clock of x has run out. */
 int execution_clock_ended(struct rollout *r, struct db *w, struct execution *x, int64_t now_ms,
@@ -137,12 +148,11 @@ void outgoing_begin(struct outgoing *out, enum outgoing_kind kind, const struct 
 
 /* ---- rollout/report.c: what reports do to the execution they are about */
 void execution_ignored(struct rollout *r); /* counts a report that changed nothing (invariants 1 and 4) */
-int execution_progress(struct rollout *r, struct db *w, struct execution *x, enum execution_state to,
-                       int percent, int64_t now_ms, struct err *e);
-/* The device's own "succeeded" where its product takes it for the proof: of the module it was offered, or of
- * all that are left. */
-int execution_own_word(struct db *w, const struct party *p, struct execution *x, bool all, int64_t now_ms,
-                       struct err *e);
+/* The device says that x stands at `to`, with percent, reason and detail of ev. all: its "succeeded" is of
+ * all modules that are left, not of the one it was offered. */
+int execution_said(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
+                   enum execution_state to, bool all, const struct device_event *ev, int64_t now_ms,
+                   struct err *e);
 
 /* ---- rollout/job_view.c: an execution as its device sees it, where that keeps jobs. What it has ended is
  * over for it: an attempt that waits to be tried again has failed, one in its health hold-off has succeeded.

@@ -5,6 +5,7 @@
 #include "http/route.h"
 #include "protocol/liberal.h"
 #include "protocol/onenet.h"
+#include "rollout/execution.h"
 
 /* Fills ev with the device and the execution. */
 static int find_task(const struct request *r, struct db *db, struct device_event *ev,
@@ -79,16 +80,11 @@ int api_fuse_status(struct request *r, struct db *w, struct err *e)
 /* The firmware of the module that the execution is at. */
 static int find_firmware(struct db *db, int64_t execution_id, struct firmware *out, struct err *e)
 {
-    int64_t id = 0;
-    struct stmt *s = db_stmt(db, Q_EXECUTION_NEXT_MODULE);
-    bind_int(s, ":id", execution_id);
-    int rc = stmt_step(s, e);
-    if (rc > 0)
-        id = col_int(s, 2);
-    stmt_end(s);
+    struct next_module m;
+    int rc = execution_next_module(db, execution_id, &m, e);
     if (rc == 0)
         return err_set(e, ERR_NOT_FOUND, "execution %lld has nothing left to fetch", (long long)execution_id);
-    return rc < 0 ? rc : firmware_get(db, id, out, e);
+    return rc < 0 ? rc : firmware_get(db, m.firmware_id, out, e);
 }
 
 int api_fuse_download(struct request *r, struct db *db, struct err *e)

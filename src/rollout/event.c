@@ -172,37 +172,15 @@ static int reported_execution(struct db *w, const struct party *p, int64_t id, s
     return rc < 0 ? rc : out->device_id == p->device_id && execution_is_active(out->state);
 }
 
-static int on_progress(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
-                       int64_t now_ms, struct err *e)
+/* What a device says of its execution; to: where it says that stands. */
+static int on_report(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
+                     enum execution_state to, int64_t now_ms, struct err *e)
 {
     struct execution x = {0};
     int rc = reported_execution(w, p, ev->execution_id, &x, e);
     if (rc == 0)
         execution_ignored(r); /* invariants 1 and 4 */
-    if (rc <= 0)
-        return rc;
-    if (ev->state != EXECUTION_SUCCEEDED)
-        return execution_progress(r, w, &x, ev->state, ev->percent, now_ms, e);
-    if (p->success_by_report) /* invariant 3 */
-        return execution_own_word(w, p, &x, false, now_ms, e);
-    /* its word is not the proof: the version is awaited */
-    return execution_progress(r, w, &x, EXECUTION_INSTALLING, ev->percent, now_ms, e);
-}
-
-static int on_error(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
-                    int64_t now_ms, struct err *e)
-{
-    struct execution x = {0};
-    int rc = reported_execution(w, p, ev->execution_id, &x, e);
-    if (rc == 0)
-        execution_ignored(r);
-    if (rc <= 0)
-        return rc;
-    if (ev->reason == REASON_REJECTED) {
-        struct change c = {.reason = ev->reason, .detail = ev->detail, .attempt = x.attempt};
-        return execution_move(w, &x, EXECUTION_REJECTED, &c, now_ms, e);
-    }
-    return execution_attempt_ended(w, &x, EXECUTION_FAILED, ev->reason, ev->detail, now_ms, e);
+    return rc <= 0 ? rc : execution_said(r, w, p, &x, to, false, ev, now_ms, e);
 }
 
 /* A device that is not registered: its first INFORM may register it. 1: it is registered now. */
@@ -244,6 +222,7 @@ static enum again again_after(const struct party *p, enum event_kind kind)
 static int take(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
                 int64_t now_ms, struct outgoing out[ROLLOUT_SENDS_MAX], size_t *sends, struct err *e)
 {
+    bool rejected = ev->reason == REASON_REJECTED;
     int rc = 0;
     switch (ev->kind) {
     case EVENT_JOB:
@@ -252,10 +231,10 @@ static int take(struct rollout *r, struct db *w, const struct party *p, const st
         rc = on_inform(w, p, ev, now_ms, e);
         break;
     case EVENT_PROGRESS:
-        rc = on_progress(r, w, p, ev, now_ms, e);
+        rc = on_report(r, w, p, ev, ev->state, now_ms, e);
         break;
     case EVENT_ERROR:
-        rc = on_error(r, w, p, ev, now_ms, e);
+        rc = on_report(r, w, p, ev, rejected ? EXECUTION_REJECTED : EXECUTION_FAILED, now_ms, e);
         break;
     default:
         break;

@@ -278,7 +278,22 @@ int execution_attempt_ended(struct db *w, struct execution *x, enum execution_st
     return queue_again(w, x, &c, now_ms, e);
 }
 
-int execution_modules_left(struct db *w, int64_t id, int64_t *left, struct err *e)
+int execution_next_module(struct db *db, int64_t id, struct next_module *out, struct err *e)
+{
+    struct stmt *s STMT_AUTO = db_stmt(db, Q_EXECUTION_NEXT_MODULE);
+    bind_int(s, ":id", id);
+    int rc = stmt_step(s, e);
+    if (rc <= 0)
+        return rc;
+    out->ord = (int)col_int(s, 0);
+    col_text(s, 1, out->module, sizeof out->module);
+    out->firmware_id = col_int(s, 2);
+    col_text(s, 3, out->target, sizeof out->target);
+    col_text(s, 4, out->has, sizeof out->has);
+    return 1;
+}
+
+static int modules_left(struct db *w, int64_t id, int64_t *left, struct err *e)
 {
     struct stmt *s STMT_AUTO = db_stmt(w, Q_EXECUTION_MODULES_LEFT);
     bind_int(s, ":id", id);
@@ -291,18 +306,25 @@ int execution_modules_left(struct db *w, int64_t id, int64_t *left, struct err *
     return 0;
 }
 
-int execution_module_done(struct db *w, struct execution *x, int ord, int64_t now_ms, struct err *e)
+int execution_module_mark(struct db *w, int64_t id, int ord, int64_t now_ms, int64_t *left, struct err *e)
 {
-    int64_t left = 0;
     struct stmt *s = db_stmt(w, Q_EXECUTION_MODULE_DONE);
-    bind_int(s, ":id", x->id);
+    bind_int(s, ":id", id);
     bind_int(s, ":ord", ord);
     bind_int(s, ":now_ms", now_ms);
     int rc = stmt_run(s, NULL, e);
-    if (rc == 0)
-        rc = execution_modules_left(w, x->id, &left, e);
-    if (rc < 0)
-        return rc;
+    return rc < 0 ? rc : modules_left(w, id, left, e);
+}
+
+int execution_module_done(struct db *w, struct execution *x, int ord, int64_t now_ms, struct err *e)
+{
+    int64_t left = 0;
+    int rc = execution_module_mark(w, x->id, ord, now_ms, &left, e);
+    return rc < 0 ? rc : execution_module_marked(w, x, left, now_ms, e);
+}
+
+int execution_module_marked(struct db *w, struct execution *x, int64_t left, int64_t now_ms, struct err *e)
+{
     if (left > 0) {
         /* the next module is offered with attempts of its own */
         struct change next = {.reason = REASON_NONE};

@@ -91,15 +91,17 @@ static int put_job(struct db *w, const struct execution *x, struct outgoing *ans
     return rc < 0 ? rc : put_details(answer, details, e);
 }
 
-/* The offer, of which the document is made. */
+/* The offer, of which the document is made, and with it the job. */
 static int put_document(struct rollout *r, struct db *w, const struct party *p, const struct execution *x,
                         int64_t now_ms, struct outgoing *answer, struct err *e)
 {
     struct outgoing made;
     size_t sends = 0;
     int rc = offer_now(r, w, p, x, now_ms, &made, &sends, e);
-    if (rc == 0 && sends)
+    if (rc == 0 && sends) {
         answer->offer = made.offer;
+        answer->job = made.job;
+    }
     return rc;
 }
 
@@ -132,24 +134,6 @@ static int set_step_timeout(struct db *w, struct execution *x, int64_t step_ms, 
     return stmt_run(s, NULL, e);
 }
 
-static int set_state(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
-                     const struct device_event *ev, int64_t now_ms, struct err *e)
-{
-    struct change no = {.reason = REASON_REJECTED, .detail = ev->detail, .attempt = x->attempt};
-    switch (ev->state) {
-    case EXECUTION_SUCCEEDED:
-        if (p->success_by_report) /* invariant 3 */
-            return execution_own_word(w, p, x, true, now_ms, e);
-        return execution_progress(r, w, x, EXECUTION_INSTALLING, ev->percent, now_ms, e);
-    case EXECUTION_FAILED:
-        return execution_attempt_ended(w, x, EXECUTION_FAILED, ev->reason, ev->detail, now_ms, e);
-    case EXECUTION_REJECTED:
-        return execution_move(w, x, EXECUTION_REJECTED, &no, now_ms, e);
-    default:
-        return execution_progress(r, w, x, ev->state, ev->percent, now_ms, e);
-    }
-}
-
 /* answer->job is the job before, then after the update; what the device has ended it is told so. */
 static int update(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
                   const struct device_event *ev, int64_t now_ms, struct outgoing *answer, struct err *e)
@@ -158,7 +142,7 @@ static int update(struct rollout *r, struct db *w, const struct party *p, struct
     const char *stored = answer->offer.more ? answer->offer.more->job_details : NULL;
     int rc = count_version(w, job, stored, ev->job->details, e);
     if (rc == 0)
-        rc = set_state(r, w, p, x, ev, now_ms, e);
+        rc = execution_said(r, w, p, x, ev->state, true, ev, now_ms, e);
     if (rc == 0)
         rc = set_step_timeout(w, x, ev->job->step_timeout_ms, now_ms, e);
     if (rc == 0 && ev->job->details)
@@ -212,7 +196,7 @@ static int answer_found(struct rollout *r, struct db *w, const struct party *p, 
     /* before an update, which may leave nothing to offer */
     if (active && ev->job->with_document)
         rc = put_document(r, w, p, x, now_ms, answer, e);
-    if (rc == 0)
+    if (rc == 0 && !answer->job.id)
         rc = put_job(w, x, answer, e);
     if (rc == 0 && ev->job->op == JOB_START_NEXT)
         rc = on_start(r, w, p, x, ev, now_ms, answer, e);

@@ -132,12 +132,10 @@ static int read_words(struct db *w, struct outgoing *out, struct err *e)
     o->transfer = transfer < 0 ? TRANSFER_AUTO : (enum transfer)transfer;
     o->sha256_sign = col_int(s, 2);
     o->digest_sign = col_int(s, 3);
-    if (o->more) {
-        o->more->ext_data = own_text(s, 0);
-        o->more->job_document = own_text(s, 4);
-        col_text(s, 5, o->more->product_name, sizeof o->more->product_name);
-        col_text(s, 6, o->more->group, sizeof o->more->group);
-    }
+    o->more->ext_data = own_text(s, 0);
+    o->more->job_document = own_text(s, 4);
+    col_text(s, 5, o->more->product_name, sizeof o->more->product_name);
+    col_text(s, 6, o->more->group, sizeof o->more->group);
     return 0;
 }
 
@@ -153,7 +151,7 @@ int offer_now(struct rollout *r, struct db *w, const struct party *p, const stru
     made.offer.campaign_id = x->campaign_id;
     made.offer.expires_at_ms = now_ms + (life_ms > URL_MIN_LIFE_MS ? life_ms : URL_MIN_LIFE_MS);
     int rc = read_files(r, w, &made, e);
-    if (rc == 0)
+    if (rc == 0 && made.offer.more)
         rc = read_words(w, &made, e);
     if (rc == 0 && p->keeps_jobs && made.offer.more)
         rc = job_read(w, x, &made.job, &made.offer.more->job_details, e);
@@ -163,28 +161,6 @@ int offer_now(struct rollout *r, struct db *w, const struct party *p, const stru
     else
         outgoing_clear(&made);
     return rc;
-}
-
-struct next_module {
-    int ord;
-    char module[MODULE_SIZE], target[VERSION_SIZE], has[VERSION_SIZE];
-    int64_t firmware_id;
-};
-
-/* 1 when x has a module left, 0 when none, <0 on failure. */
-static int next_module(struct db *w, int64_t id, struct next_module *out, struct err *e)
-{
-    struct stmt *s STMT_AUTO = db_stmt(w, Q_EXECUTION_NEXT_MODULE);
-    bind_int(s, ":id", id);
-    int rc = stmt_step(s, e);
-    if (rc <= 0)
-        return rc;
-    out->ord = (int)col_int(s, 0);
-    col_text(s, 1, out->module, sizeof out->module);
-    out->firmware_id = col_int(s, 2);
-    col_text(s, 3, out->target, sizeof out->target);
-    col_text(s, 4, out->has, sizeof out->has);
-    return 1;
 }
 
 /* Invariant 6 for a device that has got beyond the target by other means. */
@@ -209,7 +185,7 @@ static int offer_again(struct rollout *r, struct db *w, const struct party *p, s
     bool waits = x->state == EXECUTION_OFFERED && x->campaign_state == CAMPAIGN_RUNNING;
     if (!(begun && again == AGAIN_BEGUN) && !(waits && again != AGAIN_NOTHING))
         return 0;
-    int rc = next_module(w, x->id, &m, e);
+    int rc = execution_next_module(w, x->id, &m, e);
     if (rc > 0 && is_beyond(p, x, &m))
         return end_beyond(w, x, now_ms, e);
     return rc <= 0 ? rc : offer_now(r, w, p, x, now_ms, out, sends, e);
@@ -221,7 +197,7 @@ static int offer_queued(struct rollout *r, struct db *w, const struct party *p, 
 {
     struct next_module m;
     int rc;
-    while ((rc = next_module(w, x->id, &m, e)) > 0) {
+    while ((rc = execution_next_module(w, x->id, &m, e)) > 0) {
         enum standing standing = version_standing(p->scheme, m.has, m.target);
         if (standing != STANDING_ON_TARGET) {
             if (is_beyond(p, x, &m))

@@ -25,54 +25,30 @@ static int set_percent(struct rollout *r, struct db *w, const struct execution *
     return stmt_run(s, NULL, e);
 }
 
-/* The module of x that is next; 1 and its ord, 0 none is left. */
-static int next_ord(struct db *w, int64_t id, int *ord, char module[MODULE_SIZE], char version[VERSION_SIZE],
-                    struct err *e)
+/* The device's own "succeeded" where its product takes it for the proof: of the module it was offered, or of
+ * all that are left. */
+static int take_word(struct db *w, const struct party *p, struct execution *x, bool all, int64_t now_ms,
+                     struct err *e)
 {
-    struct stmt *s STMT_AUTO = db_stmt(w, Q_EXECUTION_NEXT_MODULE);
-    bind_int(s, ":id", id);
-    int rc = stmt_step(s, e);
-    if (rc > 0) {
-        *ord = (int)col_int(s, 0);
-        col_text(s, 1, module, MODULE_SIZE);
-        col_text(s, 3, version, VERSION_SIZE);
-    }
-    return rc;
-}
-
-static int mark_done(struct db *w, int64_t id, int ord, int64_t now_ms, struct err *e)
-{
-    struct stmt *s = db_stmt(w, Q_EXECUTION_MODULE_DONE);
-    bind_int(s, ":id", id);
-    bind_int(s, ":ord", ord);
-    bind_int(s, ":now_ms", now_ms);
-    return stmt_run(s, NULL, e);
-}
-
-int execution_own_word(struct db *w, const struct party *p, struct execution *x, bool all, int64_t now_ms,
-                       struct err *e)
-{
-    char module[MODULE_SIZE], version[VERSION_SIZE];
+    struct next_module m;
     int64_t left = 0;
     bool changed;
-    int ord = 0, rc;
     for (;;) {
-        if ((rc = next_ord(w, x->id, &ord, module, version, e)) <= 0)
+        int rc = execution_next_module(w, x->id, &m, e);
+        if (rc <= 0)
             return rc; /* in testing nothing is left to be done */
-        rc = device_version_set(w, p->device_id, module, version, true, now_ms, &changed, e);
+        rc = device_version_set(w, p->device_id, m.module, m.target, true, now_ms, &changed, e);
         if (rc == 0)
-            rc = execution_modules_left(w, x->id, &left, e);
+            rc = execution_module_mark(w, x->id, m.ord, now_ms, &left, e);
         if (rc < 0)
             return rc;
-        if (!all || left <= 1)
-            return execution_module_done(w, x, ord, now_ms, e);
-        if ((rc = mark_done(w, x->id, ord, now_ms, e)) < 0)
-            return rc;
+        if (!all || left == 0)
+            return execution_module_marked(w, x, left, now_ms, e);
     }
 }
 
-int execution_progress(struct rollout *r, struct db *w, struct execution *x, enum execution_state to,
-                       int percent, int64_t now_ms, struct err *e)
+static int go_on(struct rollout *r, struct db *w, struct execution *x, enum execution_state to, int percent,
+                 int64_t now_ms, struct err *e)
 {
     if (to == EXECUTION_DOWNLOADING && percent == 100)
         to = EXECUTION_DOWNLOADED;
@@ -88,4 +64,24 @@ int execution_progress(struct rollout *r, struct db *w, struct execution *x, enu
     if (x->state == EXECUTION_OFFERED)
         c.deadline_at_ms = now_ms + x->policy.finish_timeout_ms;
     return execution_move(w, x, to, &c, now_ms, e);
+}
+
+int execution_said(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
+                   enum execution_state to, bool all, const struct device_event *ev, int64_t now_ms,
+                   struct err *e)
+{
+    struct change no = {.reason = REASON_REJECTED, .detail = ev->detail, .attempt = x->attempt};
+    switch (to) {
+    case EXECUTION_SUCCEEDED:
+        if (p->success_by_report) /* invariant 3 */
+            return take_word(w, p, x, all, now_ms, e);
+        /* its word is not the proof: the version is awaited */
+        return go_on(r, w, x, EXECUTION_INSTALLING, ev->percent, now_ms, e);
+    case EXECUTION_FAILED:
+        return execution_attempt_ended(w, x, EXECUTION_FAILED, ev->reason, ev->detail, now_ms, e);
+    case EXECUTION_REJECTED:
+        return execution_move(w, x, EXECUTION_REJECTED, &no, now_ms, e);
+    default:
+        return go_on(r, w, x, to, ev->percent, now_ms, e);
+    }
 }
