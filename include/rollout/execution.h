@@ -1,30 +1,35 @@
+/* clang-format off */
 /* execution.h: one campaign on one device: its states, and the one mover.
  *
  *   pending --> queued --> offered --> downloading --> downloaded --> installing --> testing --> succeeded
  *      |          |  ^        |             |              |              |             |
  *      |          |  +--------+-------------+--------------+--------------+-------------+   another attempt
  *      |          |           +-------------+--------------+--------------+-------------+-> failed timed_out
- *      |          |                                                                         rejected
- * rolled_back
- *      +----------+-------------------------------------------------------------------> cancelled superseded
- * removed A step may be jumped over, none is gone back but to queued. What is right of testing is final.
+ *      |          |                                                                         rejected rolled_back
+ *      +----------+-------------------------------------------------> cancelled superseded removed
+ *
+ * A step may be jumped over, none is gone back but to queued. What is right of testing is final.
  *
  * Invariants, cited by number in the code and in its tests:
  *  1 A final state never changes. A target version reported later is a line "late_success" in the timeline.
  *  2 At most one execution per (device, module) is active: the index execution_module_active.
  *  3 Only a report of the target version, for every module, makes an execution succeed; where the product
- * says success = "report", the device's own word does. 100 % is never success. 4 Reports that go backwards,
- * come twice or come late change nothing, and are counted. 5 A campaign that starts supersedes what is queued
- * or pending of others for the same module; what is active ends first. 6 Nothing is offered whose version is
- * not above the device's, unless allow_downgrade; who is on the target has succeeded, already_installed. A
- * device whose version is not known, or not comparable, is offered. 7 A crossed threshold stops the campaign
- * in the transaction of the report that crossed it. 8 The server's own refusals never count as a device's
- * failure or attempt. 9 The counts of a campaign equal what counting its executions gives. 10 A device that
- * is away costs nothing: attempts and clocks begin when an offer goes to a device that is there. 11 The old
- * version reported in testing is a rollback at once; in installing, when it still holds after
+ *    says success = "report", the device's own word does. 100 % is never success.
+ *  4 Reports that go backwards, come twice or come late change nothing, and are counted.
+ *  5 A campaign that starts supersedes what is queued or pending of others for the same module; what is
+ *    active ends first.
+ *  6 Nothing is offered whose version is not above the device's, unless allow_downgrade; who is on the target
+ *    has succeeded, already_installed. A device whose version is not known, or not comparable, is offered.
+ *  7 A crossed threshold stops the campaign in the transaction of the report that crossed it.
+ *  8 The server's own refusals never count as a device's failure or attempt.
+ *  9 The counts of a campaign equal what counting its executions gives.
+ * 10 A device that is away costs nothing: attempts and clocks begin when an offer goes to a device that is
+ *    there.
+ * 11 The old version reported in testing is a rollback at once; in installing, when it still holds after
  *    rollback_confirm: a reconnect just before the reboot is none.
  *
  * All of this runs on the writer's thread. */
+/* clang-format on */
 #ifndef OTAD_ROLLOUT_EXECUTION_H
 #define OTAD_ROLLOUT_EXECUTION_H
 
