@@ -34,6 +34,9 @@ struct framing {
     bool expects_continue;
 };
 
+/* How much of a header's value is left without the blanks behind it: libmicrohttpd leaves them in place. */
+size_t guard_trimmed(const char *value, size_t len);
+
 /* ERR_METHOD (Allow: GUARD_METHODS), ERR_BAD_REQUEST, ERR_HEADERS_TOO_LARGE, ERR_TOO_LARGE for a length that
  * no machine has. */
 int guard_check(const struct guard_request *r, struct framing *out, struct err *e);

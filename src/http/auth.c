@@ -1,6 +1,7 @@
 #include "http/auth.h"
 
 #include "base/digest.h"
+#include "http/guard.h"
 #include "http/route.h"
 #include "protocol/onenet.h"
 #include "store/device.h"
@@ -194,7 +195,7 @@ static int check_onenet(struct request *r, struct db *db, const char *header, st
     char token[ONENET_TOKEN_SIZE];
     struct proof proof = {r->arg[0], r->arg[1], token, is_token};
     struct basic basic;
-    size_t len = strlen(header);
+    size_t len = guard_trimmed(header, strlen(header));
     if (!str_is_name(r->arg[0], PRODUCT_SIZE) || !str_is_name(r->arg[1], DEVICE_SIZE))
         return refuse(r, e);
     if (auth_basic(header, &basic)) {
@@ -203,8 +204,6 @@ static int check_onenet(struct request *r, struct db *db, const char *header, st
         explicit_bzero(&basic, sizeof basic);
         return rc;
     }
-    while (len > 0 && (header[len - 1] == ' ' || header[len - 1] == '\t'))
-        len--;
     if (len >= sizeof token)
         return refuse(r, e);
     memcpy(token, header, len);

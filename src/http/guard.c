@@ -88,21 +88,23 @@ static int find_single(const struct guard_request *r, const char *name, const st
     return 0;
 }
 
-/* libmicrohttpd leaves blanks behind a value in place. */
+size_t guard_trimmed(const char *value, size_t len)
+{
+    while (len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t'))
+        len--;
+    return len;
+}
+
 static bool value_is(const struct guard_header *h, const char *word)
 {
-    size_t len = h->value_len, want = strlen(word);
-    while (len > want && (h->value[len - 1] == ' ' || h->value[len - 1] == '\t'))
-        len--;
-    return len == want && strncasecmp(h->value, word, want) == 0;
+    size_t want = strlen(word);
+    return guard_trimmed(h->value, h->value_len) == want && strncasecmp(h->value, word, want) == 0;
 }
 
 static int read_length(const struct guard_header *h, struct framing *out, struct err *e)
 {
     char digits[32];
-    size_t len = h->value_len;
-    while (len > 0 && (h->value[len - 1] == ' ' || h->value[len - 1] == '\t'))
-        len--;
+    size_t len = guard_trimmed(h->value, h->value_len);
     if (len == 0 || strspn(h->value, "0123456789") < len)
         return err_field(e, ERR_BAD_REQUEST, "Content-Length", "Content-Length is not a number");
     if (len >= sizeof digits)

@@ -1,6 +1,7 @@
 #include "updater.h"
 
 #include "http/auth.h"
+#include "http/guard.h"
 #include "http/route.h"
 #include "store/device.h"
 
@@ -10,7 +11,7 @@
 
 #define FIELD_SIZE 130 /* longer ones are cut, and still too long for what they are */
 
-/* A header field of either family, without the blanks behind it, which libmicrohttpd leaves. False when it is
+/* A header field of either family, without the blanks behind it. False when it is
  * missing or empty. */
 static bool field(const struct request *r, const char *name, char out[FIELD_SIZE])
 {
@@ -22,10 +23,8 @@ static bool field(const struct request *r, const char *name, char out[FIELD_SIZE
         value = request_header(r, whole);
     }
     snprintf(out, FIELD_SIZE, "%s", value ? value : "");
-    size_t len = strlen(out);
-    while (len > 0 && (out[len - 1] == ' ' || out[len - 1] == '\t'))
-        out[--len] = '\0';
-    return len > 0;
+    out[guard_trimmed(out, strlen(out))] = '\0';
+    return *out;
 }
 
 /* ---- who it is */
