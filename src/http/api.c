@@ -20,6 +20,33 @@ void api_wake(const struct request *r)
         r->env->wake();
 }
 
+int api_idle(const struct request *r, struct db *db, int64_t device_id, const struct device_event ev[],
+             size_t n, bool *idle, struct err *e)
+{
+    int rc = 0;
+    *idle = device_id && !r->on_writer;
+    for (size_t i = 0; rc == 0 && *idle && i < n; i++)
+        rc = rollout_poll_idle(db, device_id, ev[i].module, ev[i].version, idle, e);
+    if (rc == 0 && *idle)
+        presence_touch(r->env->rollout->presence, device_id, r->now_ms);
+    return rc;
+}
+
+int api_tell(const struct request *r, struct db *w, const struct device_event *ev, struct outgoing *answer,
+             struct err *e)
+{
+    struct outgoing out[ROLLOUT_SENDS_MAX];
+    size_t n = 0;
+    *answer = (struct outgoing){.kind = OUTGOING_NOTHING};
+    int rc = rollout_event(r->env->rollout, w, ev, r->now_ms, out, &n, e);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        if (out[i].kind == OUTGOING_OFFER && answer->kind != OUTGOING_OFFER)
+            *answer = out[i];
+        else
+            outgoing_clear(&out[i]);
+    return rc;
+}
+
 void *api_rows(size_t n, size_t size)
 {
     void *rows = calloc(n, size);

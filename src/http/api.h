@@ -15,6 +15,15 @@ int api_read(const struct request *r, const struct json_field fields[], size_t n
 /* After a change that may give the tick something to do. */
 void api_wake(const struct request *r);
 
+/* Whether these reports and questions of the device change nothing and have no offer for an answer: most have
+ * none. Then nothing needs to be written; that the device was heard is kept in memory. False on the writer.
+ */
+int api_idle(const struct request *r, struct db *db, int64_t device_id, const struct device_event ev[],
+             size_t n, bool *idle, struct err *e);
+/* Tells the rollout, on the writer. *answer: the offer, which the caller clears, or OUTGOING_NOTHING. */
+int api_tell(const struct request *r, struct db *w, const struct device_event *ev, struct outgoing *answer,
+             struct err *e);
+
 /* n rows of size bytes, zeroed; the caller frees. Never NULL. */
 void *api_rows(size_t n, size_t size);
 
@@ -37,9 +46,9 @@ int api_tag_check(const char *key, const char *value, const char *field, struct 
 /* A key that must be a product's; ERR_INVALID names the field "product". */
 int api_product(struct db *db, const char *key, struct product *out, struct err *e);
 
-/* Firmware as the interface shows it; api_firmware_files adds the list of its files. */
+/* Firmware as the interface shows it; api_firmware_whole with the list of its files. */
 json_t *api_firmware_json(const struct firmware *f);
-int api_firmware_files(struct db *db, const struct firmware *f, json_t *out, struct err *e);
+int api_firmware_whole(struct db *db, const struct firmware *f, json_t **out, struct err *e);
 /* PUT /firmware with part_of. */
 int api_firmware_part_put(struct request *r, struct db *db, struct err *e);
 /* A text of ours that stands in what devices of the product read; ERR_INVALID where they would misread it. */

@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "http/route.h"
 #include "http/upload.h"
-#include "protocol/aliyun.h"
 #include "store/firmware_part.h"
 
 #include <stdio.h>
@@ -173,18 +172,15 @@ int api_firmware_list(struct request *r, struct db *db, struct err *e)
 int api_firmware_get(struct request *r, struct db *db, struct err *e)
 {
     struct firmware f;
+    json_t *j;
     int64_t id;
     int rc = request_id(r, 0, &id, e);
     if (rc == 0)
         rc = firmware_get(db, id, &f, e);
-    if (rc)
-        return rc;
-    json_t *j = api_firmware_json(&f);
-    rc = api_firmware_files(db, &f, j, e);
+    if (rc == 0)
+        rc = api_firmware_whole(db, &f, &j, e);
     if (rc == 0)
         reply_json(r, j);
-    else
-        json_decref(j);
     return rc;
 }
 

@@ -19,34 +19,10 @@ static json_t *image_json(const struct firmware *f)
     return j;
 }
 
-json_t *api_firmware_json(const struct firmware *f)
+static void put_file(json_t *j, const char *filename, uint64_t size, const struct digests *digests,
+                     const char *signature)
 {
     char url[16 + SHA256_TEXT_SIZE];
-    json_t *j = json_object();
-    snprintf(url, sizeof url, "/firmware/%s", f->digests.sha256);
-    json_put_int(j, "id", f->id);
-    json_put_text(j, "product", f->product);
-    json_put_text(j, "module", f->module);
-    json_put_text(j, "version", f->version);
-    json_put_text(j, "delta_from", *f->delta_from ? f->delta_from : NULL);
-    json_put_text(j, "filename", f->filename);
-    json_put_int(j, "size", (int64_t)f->size);
-    json_put_text(j, "sha256", f->digests.sha256);
-    json_put_text(j, "sha1", f->digests.sha1);
-    json_put_text(j, "md5", f->digests.md5);
-    json_put_text(j, "signature", f->signature);
-    json_put_text(j, "url", url);
-    json_put(j, "image", image_json(f));
-    json_put_moment(j, "created_at", f->created_at_ms);
-    json_put_moment(j, "withdrawn_at", f->withdrawn_at_ms);
-    return j;
-}
-
-static json_t *file_json(const char *filename, uint64_t size, const struct digests *digests,
-                         const char *signature)
-{
-    char url[16 + SHA256_TEXT_SIZE];
-    json_t *j = json_object();
     snprintf(url, sizeof url, "/firmware/%s", digests->sha256);
     json_put_text(j, "filename", filename);
     json_put_int(j, "size", (int64_t)size);
@@ -55,10 +31,32 @@ static json_t *file_json(const char *filename, uint64_t size, const struct diges
     json_put_text(j, "md5", digests->md5);
     json_put_text(j, "signature", signature);
     json_put_text(j, "url", url);
+}
+
+json_t *api_firmware_json(const struct firmware *f)
+{
+    json_t *j = json_object();
+    json_put_int(j, "id", f->id);
+    json_put_text(j, "product", f->product);
+    json_put_text(j, "module", f->module);
+    json_put_text(j, "version", f->version);
+    json_put_text(j, "delta_from", *f->delta_from ? f->delta_from : NULL);
+    put_file(j, f->filename, f->size, &f->digests, f->signature);
+    json_put(j, "image", image_json(f));
+    json_put_moment(j, "created_at", f->created_at_ms);
+    json_put_moment(j, "withdrawn_at", f->withdrawn_at_ms);
     return j;
 }
 
-int api_firmware_files(struct db *db, const struct firmware *f, json_t *out, struct err *e)
+static void add_file(json_t *files, const char *filename, uint64_t size, const struct digests *digests,
+                     const char *signature)
+{
+    json_t *file = json_object();
+    put_file(file, filename, size, digests, signature);
+    json_array_append_new(files, file);
+}
+
+int api_firmware_whole(struct db *db, const struct firmware *f, json_t **out, struct err *e)
 {
     struct firmware_part parts[FIRMWARE_FILES_MAX];
     size_t n;
@@ -66,11 +64,11 @@ int api_firmware_files(struct db *db, const struct firmware *f, json_t *out, str
     if (rc)
         return rc;
     json_t *files = json_array();
-    json_array_append_new(files, file_json(f->filename, f->size, &f->digests, f->signature));
+    add_file(files, f->filename, f->size, &f->digests, f->signature);
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(
-            files, file_json(parts[i].filename, parts[i].size, &parts[i].digests, parts[i].signature));
-    json_put(out, "files", files);
+        add_file(files, parts[i].filename, parts[i].size, &parts[i].digests, parts[i].signature);
+    *out = api_firmware_json(f);
+    json_put(*out, "files", files);
     return 0;
 }
 

@@ -50,13 +50,13 @@ int api_firmware_part_put(struct request *r, struct db *db, struct err *e)
     rc = firmware_part_add(db, &f, &part, &existed, e);
     if (rc)
         return rc;
-    json_t *j = api_firmware_json(&f);
-    rc = api_firmware_files(db, &f, j, e);
+    json_t *j;
+    rc = api_firmware_whole(db, &f, &j, e);
     if (rc)
-        json_decref(j);
-    else if (existed)
+        return rc;
+    if (existed)
         reply_json(r, j);
     else
         reply_created(r, j, "/api/v1/firmware/%lld", (long long)f.id);
-    return rc;
+    return 0;
 }

@@ -130,20 +130,6 @@ static int make_informs(const struct request *r, struct db *db, const struct ver
     return rc;
 }
 
-/* Most devices say what they said before, and ask in vain: then nothing is written, and that they were heard
- * is kept in memory. */
-static int check_idle(const struct request *r, struct db *db, const struct device_event ev[], size_t n,
-                      bool *idle, struct err *e)
-{
-    int rc = 0;
-    *idle = r->caller.device_id && !r->on_writer;
-    for (size_t i = 0; rc == 0 && *idle && i < n; i++)
-        rc = rollout_poll_idle(db, r->caller.device_id, ev[i].module, ev[i].version, idle, e);
-    if (rc == 0 && *idle)
-        presence_touch(r->env->rollout->presence, r->caller.device_id, r->now_ms);
-    return rc;
-}
-
 static int read_versions(const struct request *r, struct versions *out, struct err *e)
 {
     const struct {
@@ -178,7 +164,7 @@ int api_fuse_version_put(struct request *r, struct db *db, struct err *e)
     if (rc == 0)
         rc = make_informs(r, db, &said, ev, &n, e);
     if (rc == 0)
-        rc = check_idle(r, db, ev, n, &idle, e);
+        rc = api_idle(r, db, r->caller.device_id, ev, n, &idle, e);
     if (rc)
         return rc;
     if (!r->on_writer)
@@ -277,7 +263,7 @@ int api_fuse_check(struct request *r, struct db *db, struct err *e)
     if (rc == 0)
         rc = make_question(r, db, &said, ev, &n, e);
     if (rc == 0)
-        rc = check_idle(r, db, ev, n, &idle, e);
+        rc = api_idle(r, db, r->caller.device_id, ev, n, &idle, e);
     if (rc)
         return rc;
     if (!r->on_writer)

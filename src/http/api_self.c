@@ -1,22 +1,21 @@
 /* A device about itself, by HTTPS: the same events as by MQTT. */
 #include "api.h"
 
+#include "http/auth.h"
 #include "http/route.h"
 #include "protocol/native.h"
-
-#include <string.h>
 
 /* The route takes operators too, since every token may ask what a device may; but here "itself" must be one.
  */
 static int device_event(const struct request *r, enum event_kind kind, struct device_event *ev, struct err *e)
 {
-    const char *slash = strchr(r->caller.name, '/');
-    size_t len = slash ? (size_t)(slash - r->caller.name) : 0;
-    if (r->caller.role != ROLE_DEVICE || !slash || len >= sizeof ev->product)
+    char product[PRODUCT_SIZE];
+    const char *device = auth_device(&r->caller, product);
+    if (!*device)
         return err_set(e, ERR_FORBIDDEN, "this is for devices, about themselves");
     *ev = (struct device_event){.kind = kind, .percent = -1};
-    memcpy(ev->product, r->caller.name, len);
-    str_copy(ev->device, sizeof ev->device, slash + 1);
+    str_copy(ev->product, sizeof ev->product, product);
+    str_copy(ev->device, sizeof ev->device, device);
     return 0;
 }
 
@@ -39,37 +38,31 @@ static int read_poll(const struct request *r, struct device_event *ev, struct er
 
 static int answer_event(struct request *r, struct db *w, const struct device_event *ev, struct err *e)
 {
-    struct outgoing out[ROLLOUT_SENDS_MAX];
-    size_t n = 0;
-    int rc = rollout_event(r->env->rollout, w, ev, r->now_ms, out, &n, e);
+    struct outgoing answer;
+    int rc = api_tell(r, w, ev, &answer, e);
     if (rc)
         return rc;
     reply_nothing(r);
-    for (size_t i = 0; i < n; i++) {
-        if (out[i].kind == OUTGOING_OFFER && !r->reply.json)
-            reply_json(r, native_offer_json(&out[i].offer));
-        outgoing_clear(&out[i]);
-    }
+    if (answer.kind == OUTGOING_OFFER)
+        reply_json(r, native_offer_json(&answer.offer));
+    outgoing_clear(&answer);
     return 0;
 }
 
-/* A device that asks in vain, and most do, writes nothing: that it was heard is kept in memory. */
 int api_self_offer(struct request *r, struct db *db, struct err *e)
 {
     struct device_event ev;
-    bool idle = false;
+    bool idle;
     int rc = read_poll(r, &ev, e);
     if (rc)
         return rc;
     if (r->on_writer)
         return answer_event(r, db, &ev, e);
-    if (r->caller.device_id)
-        rc = rollout_poll_idle(db, r->caller.device_id, ev.module, ev.version, &idle, e);
+    rc = api_idle(r, db, r->caller.device_id, &ev, 1, &idle, e);
     if (rc)
         return rc;
     if (!idle)
         return request_to_writer(r);
-    presence_touch(r->env->rollout->presence, r->caller.device_id, r->now_ms);
     reply_nothing(r);
     return 0;
 }
@@ -77,8 +70,7 @@ int api_self_offer(struct request *r, struct db *db, struct err *e)
 int api_self_report(struct request *r, struct db *db, struct err *e)
 {
     struct device_event ev;
-    struct outgoing out[ROLLOUT_SENDS_MAX];
-    size_t n = 0;
+    struct outgoing answer;
     int rc = device_event(r, EVENT_PROGRESS, &ev, e);
     if (rc)
         return rc;
@@ -86,11 +78,10 @@ int api_self_report(struct request *r, struct db *db, struct err *e)
         return err_set(e, ERR_BAD_REQUEST, "the body is empty, a JSON object is expected");
     rc = native_report_parse(r->body, &ev, e);
     if (rc == 0)
-        rc = rollout_event(r->env->rollout, db, &ev, r->now_ms, out, &n, e);
+        rc = api_tell(r, db, &ev, &answer, e);
     if (rc)
         return rc;
-    for (size_t i = 0; i < n; i++)
-        outgoing_clear(&out[i]);
+    outgoing_clear(&answer);
     reply_nothing(r);
     return 0;
 }

@@ -37,51 +37,37 @@ static bool has_room(const struct updater *u, uint64_t size)
 
 /* ---- what is due */
 
-/* The offer that is the answer, *execution_id 0 when there is none. */
-static int tell(const struct request *r, struct db *w, const struct device_event *ev, struct due *due,
-                struct offer_file *file, struct err *e)
-{
-    struct outgoing out[ROLLOUT_SENDS_MAX];
-    size_t n = 0;
-    int rc = rollout_event(r->env->rollout, w, ev, r->now_ms, out, &n, e);
-    *due = (struct due){0};
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        const struct offer *o = &out[i].offer;
-        if (out[i].kind == OUTGOING_OFFER && !due->execution_id) {
-            *due = (struct due){o->id, o->file.firmware_id, o->expires_at_ms};
-            *file = o->file;
-        }
-        outgoing_clear(&out[i]);
-    }
-    return rc;
-}
-
 /* What the updater finds out from the length that it is sent, and tells nobody. */
 static int tell_no_room(const struct request *r, struct db *w, const struct updater *u, int64_t execution_id,
                         uint64_t size, struct err *e)
 {
     struct device_event error = event_of(u, EVENT_ERROR);
-    struct offer_file file;
-    struct due due;
+    struct outgoing answer;
     error.execution_id = execution_id;
     error.reason = REASON_SPACE;
     snprintf(error.detail, sizeof error.detail, "the file has %llu bytes, the device has room for %lld",
              (unsigned long long)size, (long long)u->room_bytes);
-    return tell(r, w, &error, &due, &file, e);
+    int rc = api_tell(r, w, &error, &answer, e);
+    if (rc == 0)
+        outgoing_clear(&answer);
+    return rc;
 }
 
 /* A file for another module waits until the device asks for that one: the order is the campaign's. */
 static int ask(const struct request *r, struct db *w, const struct updater *u, struct due *due, struct err *e)
 {
-    struct offer_file file;
-    struct due found;
+    struct outgoing answer;
     struct device_event ev = event_of(u, *u->version ? EVENT_INFORM : EVENT_REQUEST);
-    int rc = tell(r, w, &ev, &found, &file, e);
-    if (rc || !found.execution_id || strcmp(file.module, u->module) != 0)
+    int rc = api_tell(r, w, &ev, &answer, e);
+    if (rc)
         return rc;
-    if (!has_room(u, file.size))
-        return tell_no_room(r, w, u, found.execution_id, file.size, e);
-    *due = found;
+    outgoing_clear(&answer); /* its one file is all that is looked at */
+    const struct offer *o = &answer.offer;
+    if (answer.kind != OUTGOING_OFFER || strcmp(o->file.module, u->module) != 0)
+        return 0;
+    if (!has_room(u, o->file.size))
+        return tell_no_room(r, w, u, o->id, o->file.size, e);
+    *due = (struct due){o->id, o->file.firmware_id, o->expires_at_ms};
     return 0;
 }
 
@@ -102,22 +88,17 @@ static int look(const struct request *r, struct db *db, const struct updater *u,
     return rc;
 }
 
-/* A device that asks in vain, and most do, writes nothing. */
 static int find_due(struct request *r, struct db *db, const struct updater *u, struct due *due, struct err *e)
 {
-    bool idle = false;
+    bool idle;
     *due = (struct due){0};
     if (r->head)
         return look(r, db, u, due, e);
     if (r->on_writer)
         return ask(r, db, u, due, e);
-    int rc = u->device_id ? rollout_poll_idle(db, u->device_id, u->module, u->version, &idle, e) : 0;
-    if (rc)
-        return rc;
-    if (!idle)
-        return request_to_writer(r);
-    presence_touch(r->env->rollout->presence, u->device_id, r->now_ms);
-    return 0;
+    struct device_event ev = event_of(u, EVENT_INFORM);
+    int rc = api_idle(r, db, u->device_id, &ev, 1, &idle, e);
+    return rc || idle ? rc : request_to_writer(r);
 }
 
 /* The handler is to return, and will be called again. */
