@@ -8,11 +8,13 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof *(a))
 
-/* Names of products and devices, versions and modules with their final zero. */
-#define PRODUCT_SIZE 65
-#define DEVICE_SIZE  129
-#define MODULE_SIZE  65
-#define VERSION_SIZE 65
+/* Names of products and devices, modules, versions, names of files, and topics, with their final zero. */
+#define PRODUCT_SIZE  65
+#define DEVICE_SIZE   129
+#define MODULE_SIZE   65
+#define VERSION_SIZE  65
+#define FILENAME_SIZE 129
+#define TOPIC_SIZE    384 /* the longest topic of MQTT that any protocol has, with its end */
 
 /* Copies text with its end; false, and out is "", when it does not fit. NULL copies as "". */
 bool str_copy(char *out, size_t size, const char *text);

@@ -6,7 +6,8 @@
  *
  * The plugin sends with min(qos, granted), 0 to a session that did not subscribe. Anything that does not
  * begin with D is a JSON object: {"op":"presence"}, {"op":"kick","product":..,"device":..} (device "": all of
- * the product, product "" too: everybody). Pure functions. */
+ * the product, product "" too: everybody). What the plugin says of who comes and goes is on PRESENCE_TOPIC.
+ * Pure functions. */
 #ifndef OTAD_MODEL_DELIVERY_H
 #define OTAD_MODEL_DELIVERY_H
 
@@ -16,13 +17,14 @@
 #include <stddef.h>
 
 #define CONTROL_TOPIC      "$CONTROL/otad/v1"
-#define DELIVERY_HEAD_SIZE (PRODUCT_SIZE + DEVICE_SIZE + 384 + 8)
+#define PRESENCE_TOPIC     "$otad/v1/presence"
+#define DELIVERY_HEAD_SIZE (PRODUCT_SIZE + DEVICE_SIZE + TOPIC_SIZE + 8)
 
 struct delivery {
     int qos;
     bool only_subscribed;
     char who[PRODUCT_SIZE + DEVICE_SIZE]; /* "product/device" */
-    char topic[384];
+    char topic[TOPIC_SIZE];
     const void *payload; /* borrowed */
     size_t len;
 };

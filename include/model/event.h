@@ -14,10 +14,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define DETAIL_SIZE    257
-#define URL_SIZE       600 /* the longest that rollout/offer makes fits */
-#define FILE_NAME_SIZE 129
-#define TOKEN_SIZE     65
+#define DETAIL_SIZE 257
+#define URL_SIZE    600 /* the longest that rollout/offer makes fits */
+#define TOKEN_SIZE  65
 
 enum event_kind {
     EVENT_LOGIN,    /* the broker's plugin: a session began or ended; sessions says how many there are now */
@@ -95,7 +94,7 @@ struct offer_file {
     int index;  /* of all files of the execution, from 0 */
     char module[MODULE_SIZE];
     char version[VERSION_SIZE];
-    char filename[FILE_NAME_SIZE];
+    char filename[FILENAME_SIZE];
     uint64_t size;
     struct digests digests;
     char signature[SIGNATURE_TEXT_SIZE];

@@ -3,10 +3,11 @@
 #ifndef OTAD_PROTOCOL_TOPIC_H
 #define OTAD_PROTOCOL_TOPIC_H
 
+#include "base/str.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
-#define TOPIC_SIZE       384 /* the longest topic that any protocol has, with its end */
 #define TOPIC_LEVELS_MAX 10
 
 /* Whether the filter, which is well-formed, matches the name. '+' and '#' as the first level match no name

@@ -7,8 +7,6 @@
 #include "base/str.h"
 #include "store/db.h"
 
-#define FILENAME_SIZE 129
-
 struct firmware {
     int64_t id;
     int64_t product_id;

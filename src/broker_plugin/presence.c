@@ -1,11 +1,10 @@
 #include "presence.h"
 
 #include "base/json.h"
+#include "model/delivery.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define PRESENCE "$otad/v1/presence"
 
 static void tell(const struct login_claim *names, unsigned sessions, const char *event, bool asks)
 {
@@ -18,7 +17,7 @@ static void tell(const struct login_claim *names, unsigned sessions, const char 
         json_put_bool(message, "asks", true);
     char *text = json_text(message);
     json_decref(message);
-    plugin_send(OTAD, PRESENCE, text, strlen(text), 1);
+    plugin_send(OTAD, PRESENCE_TOPIC, text, strlen(text), 1);
     free(text);
 }
 

@@ -8,7 +8,6 @@
 
 #include "inbox.h"
 
-#define ARRIVAL_TOPIC     "$otad/v1/presence"
 #define ARRIVAL_DELAY_MS  300
 #define ARRIVAL_ASKS_MS   3000
 #define ARRIVAL_BATCH_MAX 1000

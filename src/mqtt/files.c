@@ -199,7 +199,7 @@ static int open_blob(struct files *f, const struct stream_file *file, int *fd, s
     for (size_t i = 0; i < FILES_OPEN; i++) {
         struct kept_file *o = &f->open[i];
         if (strcmp(o->sha256, file->sha256) == 0) {
-            o->used = f->sent;
+            o->used = f->turns;
             *fd = o->fd;
             return 0;
         }
@@ -211,7 +211,7 @@ static int open_blob(struct files *f, const struct stream_file *file, int *fd, s
     if (rc < 0)
         return rc;
     str_copy(oldest->sha256, sizeof oldest->sha256, file->sha256);
-    oldest->used = f->sent;
+    oldest->used = f->turns;
     *fd = oldest->fd;
     return 0;
 }
@@ -341,7 +341,7 @@ bool files_next(struct files *f, struct inbox *in, struct letter *out)
         str_copy(out->device, sizeof out->device, p->ev.device);
         int rc = p->ev.file->op == FILE_DESCRIBE ? answer_sizes(f, p, out, &e)
                                                  : answer_blocks(f, r, p, in, out, &more, &e);
-        f->sent++;
+        f->turns++;
         f->next = r->after;
         if (!more)
             drop_first(f, r);

@@ -33,7 +33,7 @@ struct known_file { /* who asked for what, and what it is */
 struct kept_file {
     char sha256[SHA256_TEXT_SIZE]; /* "" free */
     int fd;
-    uint64_t used; /* when last, in blocks sent */
+    uint64_t used; /* when last, in turns taken */
 };
 
 struct files {
@@ -44,7 +44,7 @@ struct files {
     size_t waiting;           /* requests */
     struct known_file *known; /* FILES_KNOWN slots, made at the first request */
     struct kept_file open[FILES_OPEN];
-    uint64_t sent;
+    uint64_t turns;
     int mids[FILES_WINDOW]; /* a queue: QoS 0 leaves in the order it came */
     size_t mid_first, mid_count;
     unsigned char block[FILES_BLOCK_MAX];

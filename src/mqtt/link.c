@@ -105,7 +105,7 @@ static void on_message(struct mosquitto *client, void *arg, const struct mosquit
     /* a retained report is old: it says nothing of now */
     if (message->retain)
         return;
-    if (strcmp(message->topic, ARRIVAL_TOPIC) == 0)
+    if (strcmp(message->topic, PRESENCE_TOPIC) == 0)
         arrivals_take(&m->arrivals, &m->inbox, message->payload, len, clock_mono_ms());
     else
         take(m, message->topic, message->payload, len);

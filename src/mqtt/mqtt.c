@@ -121,7 +121,7 @@ size_t mqtt_room(struct mqtt *m)
 
 void mqtt_end_sessions(struct mqtt *m, const char *product, const char *device)
 {
-    if (m->env.settings->broker == BROKER_EXTERNAL)
+    if (!mqtt_is_managed(m))
         return;
     kicks_add(&m->kicks, product, device);
     wake(m);
