@@ -1,3 +1,6 @@
+-- A firmware is read as its product's key and then its columns in the order that the migrations gave them: what they add comes
+-- last, and a statement that lists the columns itself is refused when it falls behind.
+
 -- name: firmware_insert
 INSERT INTO firmware (product_id, module, version, delta_from, filename, size, sha256, sha1, md5, signature, image,
                       image_version, image_project, image_chip, created_at_ms)
@@ -5,47 +8,37 @@ VALUES (:product_id, :module, :version, :delta_from, :filename, :size, :sha256, 
         :image_version, :image_project, :image_chip, :created_at_ms)
 
 -- name: firmware_get
-SELECT f.id, f.product_id, p.key, f.module, f.version, f.delta_from, f.filename, f.size, f.sha256, f.sha1, f.md5,
-       f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms,
-       f.withdrawn_at_ms
+SELECT p.key, f.*
 FROM firmware f JOIN product p ON p.id = f.product_id
 WHERE f.id = :id
 
 -- name: firmware_get_same
-SELECT f.id, f.product_id, p.key, f.module, f.version, f.delta_from, f.filename, f.size, f.sha256, f.sha1, f.md5,
-       f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms,
-       f.withdrawn_at_ms
+SELECT p.key, f.*
 FROM firmware f JOIN product p ON p.id = f.product_id
 WHERE f.product_id = :product_id AND f.module = :module AND f.version = :version AND f.delta_from = :delta_from
   AND f.withdrawn_at_ms = 0
 
 -- As whose file it is that the bytes are: a further file of a firmware is shown with its own name and digests.
 -- name: firmware_get_sha256
-SELECT f.id, f.product_id, p.key, f.module, f.version, f.delta_from, f.filename, f.size, f.sha256, f.sha1, f.md5,
-       f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms,
-       f.withdrawn_at_ms
+SELECT p.key, f.*
 FROM firmware f JOIN product p ON p.id = f.product_id
 WHERE f.sha256 = :sha256 AND f.withdrawn_at_ms = 0
 UNION ALL
-SELECT f.id, f.product_id, p.key, f.module, f.version, f.delta_from, r.filename, r.size, r.sha256, r.sha1, r.md5,
+SELECT p.key, f.id, f.product_id, f.module, f.version, f.delta_from, r.filename, r.size, r.sha256, r.sha1, r.md5,
        r.signature, '', '', '', '', r.created_at_ms, f.withdrawn_at_ms
 FROM firmware_part r JOIN firmware f ON f.id = r.firmware_id JOIN product p ON p.id = f.product_id
 WHERE r.sha256 = :sha256 AND f.withdrawn_at_ms = 0
-ORDER BY 1 DESC LIMIT 1
+ORDER BY id DESC LIMIT 1
 
 -- A delta is of use only to the one version it starts from: its name alone never asks for it.
 -- name: firmware_get_public
-SELECT f.id, f.product_id, p.key, f.module, f.version, f.delta_from, f.filename, f.size, f.sha256, f.sha1, f.md5,
-       f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms,
-       f.withdrawn_at_ms
+SELECT p.key, f.*
 FROM product p CROSS JOIN firmware f ON f.product_id = p.id AND f.filename = :filename
 WHERE p.public = 1 AND p.enabled = 1 AND f.delta_from = '' AND f.withdrawn_at_ms = 0
 ORDER BY f.id DESC LIMIT 1
 
 -- name: firmware_list
-SELECT f.id, f.product_id, p.key, f.module, f.version, f.delta_from, f.filename, f.size, f.sha256, f.sha1, f.md5,
-       f.signature, f.image, f.image_version, f.image_project, f.image_chip, f.created_at_ms,
-       f.withdrawn_at_ms
+SELECT p.key, f.*
 FROM firmware f CROSS JOIN product p ON p.id = f.product_id
 WHERE f.id > :after_id AND f.withdrawn_at_ms = 0 AND (:product IS NULL OR p.key = :product)
 ORDER BY f.id LIMIT :cap

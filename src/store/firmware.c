@@ -4,9 +4,9 @@
 
 static void read_firmware(struct stmt *s, struct firmware *f)
 {
-    f->id = col_int(s, 0);
-    f->product_id = col_int(s, 1);
-    col_text(s, 2, f->product, sizeof f->product);
+    col_text(s, 0, f->product, sizeof f->product);
+    f->id = col_int(s, 1);
+    f->product_id = col_int(s, 2);
     col_text(s, 3, f->module, sizeof f->module);
     col_text(s, 4, f->version, sizeof f->version);
     col_text(s, 5, f->delta_from, sizeof f->delta_from);
