@@ -3,9 +3,9 @@
 
 -- name: firmware_insert
 INSERT INTO firmware (product_id, module, version, delta_from, filename, size, sha256, sha1, md5, signature, image,
-                      image_version, image_project, image_chip, created_at_ms)
+                      image_version, image_project, image_chip, created_at_ms, requires)
 VALUES (:product_id, :module, :version, :delta_from, :filename, :size, :sha256, :sha1, :md5, :signature, :image,
-        :image_version, :image_project, :image_chip, :created_at_ms)
+        :image_version, :image_project, :image_chip, :created_at_ms, :requires)
 
 -- name: firmware_get
 SELECT p.key, f.*
@@ -25,7 +25,7 @@ FROM firmware f JOIN product p ON p.id = f.product_id
 WHERE f.sha256 = :sha256 AND f.withdrawn_at_ms = 0
 UNION ALL
 SELECT p.key, f.id, f.product_id, f.module, f.version, f.delta_from, r.filename, r.size, r.sha256, r.sha1, r.md5,
-       r.signature, '', '', '', '', r.created_at_ms, f.withdrawn_at_ms
+       r.signature, '', '', '', '', r.created_at_ms, f.withdrawn_at_ms, f.requires
 FROM firmware_part r JOIN firmware f ON f.id = r.firmware_id JOIN product p ON p.id = f.product_id
 WHERE r.sha256 = :sha256 AND f.withdrawn_at_ms = 0
 ORDER BY id DESC LIMIT 1

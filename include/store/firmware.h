@@ -5,6 +5,7 @@
 #include "base/digest.h"
 #include "base/sign.h"
 #include "base/str.h"
+#include "base/version_range.h"
 #include "store/db.h"
 
 struct firmware {
@@ -14,6 +15,7 @@ struct firmware {
     char module[MODULE_SIZE];
     char version[VERSION_SIZE];
     char delta_from[VERSION_SIZE]; /* "" full */
+    char requires[RANGE_SIZE];     /* the versions that it installs over; "" any */
     char filename[FILENAME_SIZE];
     uint64_t size;
     struct digests digests;
@@ -26,8 +28,8 @@ struct firmware {
     int64_t withdrawn_at_ms; /* 0: not withdrawn */
 };
 
-/* Sets f->id. When the same product, module, version and delta_from is stored: with the same sha256 *existed
- * is true and f is the stored row, with another ERR_CONFLICT names both. */
+/* Sets f->id. When the same product, module, version and delta_from is stored: with the same sha256 and
+ * requires *existed is true and f is the stored row, with others ERR_CONFLICT names both. */
 int firmware_insert(struct db *w, struct firmware *f, bool *existed, struct err *e);
 int firmware_get(struct db *db, int64_t id, struct firmware *out, struct err *e);
 /* Any row with these bytes, or one that has them as a further file (store/firmware_part): then as if that

@@ -40,7 +40,9 @@ static int read_query(const struct request *r, struct firmware *f, struct err *e
         rc = take_text(r, "version", f->version, sizeof f->version, e);
     if (rc == 0)
         rc = take_name(r, "filename", f->filename, sizeof f->filename, e);
-    return rc ? rc : take_text(r, "delta_from", f->delta_from, sizeof f->delta_from, e);
+    if (rc == 0)
+        rc = take_text(r, "delta_from", f->delta_from, sizeof f->delta_from, e);
+    return rc ? rc : take_text(r, "requires", f->requires, sizeof f->requires, e);
 }
 
 static void take_image(const struct upload_result *up, struct firmware *f)
@@ -89,6 +91,27 @@ static int check_allowed(const struct product *p, const struct firmware *f, stru
     return 0;
 }
 
+/* Devices reach this version from an older one, and so must be able to have one that it requires. */
+static int check_requires(const struct product *p, const struct firmware *f, struct err *e)
+{
+    struct err why;
+    if (!*f->requires)
+        return 0;
+    if (version_range_check(p->version_scheme, f->requires, &why))
+        return err_field(e, why.code, "requires", "%s", why.text);
+    if (!version_valid(p->version_scheme, f->version))
+        return err_field(
+            e, ERR_INVALID, "requires",
+            "firmware %s cannot require %s: its version is none of scheme %s, so none is below it",
+            f->version, f->requires, version_scheme_name(p->version_scheme));
+    if (!version_range_below(p->version_scheme, f->requires, f->version))
+        return err_field(e, ERR_INVALID, "requires",
+                         "firmware %s cannot require %s: no version below %s satisfies it, so each would "
+                         "wait for the other: a cycle",
+                         f->version, f->requires, f->version);
+    return 0;
+}
+
 static int check_words(const struct product *p, const struct firmware *f, struct err *e)
 {
     int rc = api_push_word(p, "version", f->version, e);
@@ -126,6 +149,8 @@ static int put(struct request *r, struct db *db, struct err *e)
     rc = settle_version(&p, up->image.placeholder, &f, e);
     if (rc == 0)
         rc = check_allowed(&p, &f, e);
+    if (rc == 0)
+        rc = check_requires(&p, &f, e);
     if (rc == 0)
         rc = check_words(&p, &f, e);
     if (rc)

@@ -41,6 +41,7 @@ json_t *api_firmware_json(const struct firmware *f)
     json_put_text(j, "module", f->module);
     json_put_text(j, "version", f->version);
     json_put_text(j, "delta_from", *f->delta_from ? f->delta_from : NULL);
+    json_put_text(j, "requires", *f->requires ? f->requires : NULL);
     put_file(j, f->filename, f->size, &f->digests, f->signature);
     json_put(j, "image", image_json(f));
     json_put_moment(j, "created_at", f->created_at_ms);

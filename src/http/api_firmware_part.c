@@ -11,7 +11,7 @@
 /* All but the file's name is the firmware's. */
 static int read_query(const struct request *r, struct firmware_part *part, struct err *e)
 {
-    static const char *const others[] = {"product", "module", "version", "delta_from"};
+    static const char *const others[] = {"product", "module", "version", "delta_from", "requires"};
     const char *name = request_query(r, "filename");
     for (size_t i = 0; i < ARRAY_SIZE(others); i++)
         if (request_query(r, others[i]))

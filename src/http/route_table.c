@@ -14,8 +14,8 @@ static const char *const by_state[] = {"limit", "after", "state", NULL};
 static const char *const of_product[] = {"limit", "after", "product", NULL};
 static const char *const devices[] = {"limit",   "after",       "product",    "tag", "module",
                                       "version", "seen_before", "seen_after", NULL};
-static const char *const upload[] = {"product",    "module",  "version", "filename",
-                                     "delta_from", "part_of", NULL};
+static const char *const upload[] = {"product",    "module",   "version", "filename",
+                                     "delta_from", "requires", "part_of", NULL};
 static const char *const force[] = {"force", NULL};
 
 /* The upload's limit is the setting max_upload_bytes. */

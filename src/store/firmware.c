@@ -22,6 +22,7 @@ static void read_firmware(struct stmt *s, struct firmware *f)
     col_text(s, 15, f->image_chip, sizeof f->image_chip);
     f->created_at_ms = col_int(s, 16);
     f->withdrawn_at_ms = col_int(s, 17);
+    col_text(s, 18, f->requires, sizeof f->requires);
 }
 
 /* One row, or none; ends s. */
@@ -67,7 +68,24 @@ static int insert_row(struct db *w, const struct firmware *f, struct err *e)
     bind_text(s, ":image_project", f->image_project);
     bind_text(s, ":image_chip", f->image_chip);
     bind_int(s, ":created_at_ms", f->created_at_ms);
+    bind_text(s, ":requires", f->requires);
     return stmt_run(s, NULL, e);
+}
+
+/* What is stored never changes, so who stores the version again must say the same of it. */
+static int check_same(const struct firmware *stored, const struct firmware *f, struct err *e)
+{
+    if (strcmp(stored->digests.sha256, f->digests.sha256) != 0)
+        return err_set(
+            e, ERR_CONFLICT,
+            "version %s of module %s is stored as firmware %lld with sha256 %s; the new file has %s",
+            f->version, f->module, (long long)stored->id, stored->digests.sha256, f->digests.sha256);
+    if (strcmp(stored->requires, f->requires) != 0)
+        return err_field(e, ERR_CONFLICT, "requires",
+                         "this file is stored as firmware %lld, which requires %s; the new one requires %s",
+                         (long long)stored->id, *stored->requires ? stored->requires : "nothing",
+                         *f->requires ? f->requires : "nothing");
+    return 0;
 }
 
 int firmware_insert(struct db *w, struct firmware *f, bool *existed, struct err *e)
@@ -76,13 +94,10 @@ int firmware_insert(struct db *w, struct firmware *f, bool *existed, struct err 
     bool found;
     int rc = stored_same(w, f, &found, &stored, e);
 
+    if (rc == 0 && found)
+        rc = check_same(&stored, f, e);
     if (rc < 0)
         return rc;
-    if (found && strcmp(stored.digests.sha256, f->digests.sha256) != 0)
-        return err_set(
-            e, ERR_CONFLICT,
-            "version %s of module %s is stored as firmware %lld with sha256 %s; the new file has %s",
-            f->version, f->module, (long long)stored.id, stored.digests.sha256, f->digests.sha256);
     if (found) {
         *f = stored;
     } else {

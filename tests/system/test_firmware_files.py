@@ -86,6 +86,7 @@ def test_twenty_files(otad, firmware):
     ({"filename": "b", "version": "1.2.0"}, "version"),
     ({"filename": "b", "module": "default"}, "module"),
     ({"filename": "b", "product": "x"}, "product"),
+    ({"filename": "b", "requires": ">=1.0"}, "requires"),
     ({"filename": "b", "part_of": "999999"}, "part_of"),
     ({"filename": "b", "part_of": ""}, "part_of"),
     ({"filename": "b", "part_of": "-1"}, "part_of"),

@@ -39,6 +39,7 @@ static struct put file(int64_t product_id, const char *version, char digit)
 {
     struct put put = {.f = {.product_id = product_id,
                             .module = "default",
+                            .requires = ">=0.1 <1 || v0.0.9",
                             .filename = "app.bin",
                             .size = 5000000000ULL,
                             .digests = {.sha1 = "s1", .md5 = "m5"},
@@ -80,6 +81,8 @@ static void test_comes_back_as_it_went_in(void **state)
     assert_string_equal(back.image_project, "thermo-app");
     assert_string_equal(back.image_chip, "esp32s3");
     assert_int_equal(back.created_at_ms, 12345);
+    assert_int_equal(back.withdrawn_at_ms, 0);
+    assert_string_equal(back.requires, ">=0.1 <1 || v0.0.9");
     assert_int_equal(firmware_get_sha256(f->db, put.f.digests.sha256, &back, &e), 0);
     assert_int_equal(back.id, put.f.id);
     assert_int_equal(firmware_get(f->db, put.f.id + 1, &back, &e), -ERR_NOT_FOUND);
@@ -108,6 +111,51 @@ static void test_same_version_again(void **state)
     strcpy(module.f.module, "MCU");
     assert_int_equal(insert(f, &module, &e), 0);
     assert_false(module.existed);
+}
+
+static void test_same_version_again_requires_the_same(void **state)
+{
+    struct fixture *f = *state;
+    struct product p = product(f, "thermo", false);
+    struct put one = file(p.id, "2.0", 'a'), other = one, none = one, same = one;
+    struct put free = file(p.id, "2.1", 'b'), bound = free;
+    struct firmware back;
+    struct err e;
+
+    assert_int_equal(insert(f, &one, &e), 0);
+    strcpy(other.f.requires, ">=1.4");
+    assert_int_equal(insert(f, &other, &e), -ERR_CONFLICT);
+    assert_string_equal(e.field, "requires");
+    assert_string_equal(e.text, "this file is stored as firmware 1, which requires >=0.1 <1 || v0.0.9; the "
+                                "new one requires >=1.4");
+    strcpy(none.f.requires, "");
+    assert_int_equal(insert(f, &none, &e), -ERR_CONFLICT);
+    assert_non_null(strstr(e.text, "the new one requires nothing"));
+    assert_int_equal(insert(f, &same, &e), 0);
+    assert_true(same.existed);
+    assert_string_equal(same.f.requires, one.f.requires);
+
+    strcpy(free.f.requires, "");
+    assert_int_equal(insert(f, &free, &e), 0);
+    assert_int_equal(firmware_get(f->db, free.f.id, &back, &e), 0);
+    assert_string_equal(back.requires, "");
+    assert_int_equal(insert(f, &bound, &e), -ERR_CONFLICT);
+    assert_non_null(strstr(e.text, "which requires nothing; the new one requires >=0.1"));
+}
+
+static void test_longest_requirement(void **state)
+{
+    struct fixture *f = *state;
+    struct product p = product(f, "thermo", false);
+    struct put put = file(p.id, "2.0", 'a');
+    struct firmware back;
+    struct err e;
+
+    memset(put.f.requires, '1', RANGE_SIZE - 1);
+    put.f.requires[RANGE_SIZE - 1] = '\0';
+    assert_int_equal(insert(f, &put, &e), 0);
+    assert_int_equal(firmware_get_sha256(f->db, put.f.digests.sha256, &back, &e), 0);
+    assert_string_equal(back.requires, put.f.requires);
 }
 
 static void test_public_is_the_newest_full_file_of_an_enabled_product(void **state)
@@ -269,6 +317,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_STORE(test_comes_back_as_it_went_in),
         IN_STORE(test_same_version_again),
+        IN_STORE(test_same_version_again_requires_the_same),
+        IN_STORE(test_longest_requirement),
         IN_STORE(test_public_is_the_newest_full_file_of_an_enabled_product),
         IN_STORE(test_lists),
         IN_STORE(test_last_row_of_its_bytes),

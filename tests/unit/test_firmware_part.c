@@ -55,8 +55,12 @@ WRITES(name, int64_t, name_it(w, *a, e))
 /* digit fills the SHA-256, so that files differ by it. */
 static struct firmware firmware(struct fixture *f, const char *version, char digit)
 {
-    struct firmware fw = {
-        .product_id = 1, .module = "default", .filename = "a.bin", .size = 1, .created_at_ms = 1};
+    struct firmware fw = {.product_id = 1,
+                          .module = "default",
+                          .requires = ">=0.1",
+                          .filename = "a.bin",
+                          .size = 1,
+                          .created_at_ms = 1};
     struct err e;
     strcpy(fw.version, version);
     memset(fw.digests.sha256, digit, 64);
@@ -123,6 +127,8 @@ static void test_comes_back_as_it_went_in(void **state)
     assert_int_equal(firmware_get_sha256(f->db, c.part.digests.sha256, &as, &e), 0);
     assert_int_equal(as.id, fw.id);
     assert_string_equal(as.filename, "c.bin");
+    assert_string_equal(as.requires, ">=0.1");
+    assert_int_equal(as.withdrawn_at_ms, 0);
     assert_int_equal(as.size, 5000000000ULL);
     assert_string_equal(as.digests.sha256, c.part.digests.sha256);
 }

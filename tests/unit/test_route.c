@@ -119,7 +119,7 @@ static void knows_its_query(void **state)
         {"GET", "/api/v1/devices", "limit=1&after=2&product=p&tag=a&module=m&version=v&seen_after=t", NULL},
         {"GET", "/api/v1/devices", "limit=1&seen=t&product=p", "seen"},
         {"PUT", "/api/v1/firmware", "product=p&version=1&sha256=0", "sha256"},
-        {"PUT", "/api/v1/firmware", "product=p&version=1&module=m&filename=f&delta_from=0", NULL},
+        {"PUT", "/api/v1/firmware", "product=p&version=1&module=m&filename=f&delta_from=0&requires=1", NULL},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
