@@ -11,7 +11,7 @@ FROM debian:bookworm-slim
 RUN printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        mosquitto libmosquitto1 libmicrohttpd12 libgnutls30 libssl3 libjansson4 libcbor0.8 libsqlite3-0 libinih1 \
+        mosquitto libmosquitto1 libmicrohttpd12 libgnutls30 libssl3 libjansson4 libcbor0.8 libsqlite3-0 libinih1 tzdata \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd -K GID_MAX=65532 --gid 65532 otad \
     && useradd -K UID_MAX=65532 --uid 65532 --gid otad --home-dir /data --no-create-home --shell /usr/sbin/nologin otad \

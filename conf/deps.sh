@@ -5,7 +5,7 @@
 set -eu
 
 RUN="gcc libc6-dev make curl mosquitto mosquitto-dev libmosquitto-dev libmicrohttpd-dev libgnutls28-dev libssl-dev
-     libjansson-dev libcbor-dev libsqlite3-dev libinih-dev libcurl4-openssl-dev"
+     libjansson-dev libcbor-dev libsqlite3-dev libinih-dev libcurl4-openssl-dev tzdata"
 TEST="$RUN libcmocka-dev python3 python3-pytest python3-paho-mqtt openssl mosquitto-clients sqlite3"
 SDK="$TEST"
 LINT="$RUN libcmocka-dev clang clang-tidy clang-format cppcheck python3 python3-yaml"
