@@ -1,6 +1,6 @@
 -- name: device_insert
-INSERT INTO device (product_id, name, mac, secret, enabled, paused, registered_at_ms, last_seen_at_ms)
-VALUES (:product_id, :name, :mac, :secret, :enabled, :paused, :registered_at_ms, :last_seen_at_ms)
+INSERT INTO device (product_id, name, mac, secret, enabled, paused, pinned, registered_at_ms, last_seen_at_ms)
+VALUES (:product_id, :name, :mac, :secret, :enabled, :paused, :pinned, :registered_at_ms, :last_seen_at_ms)
 
 -- A thing of AWS is known by its name alone: whose it is already, where this product has things as well.
 -- name: device_thing_of
@@ -11,7 +11,7 @@ WHERE d.name = :name AND d.product_id <> :product_id
 LIMIT 1
 
 -- name: device_update
-UPDATE device SET secret = :secret, enabled = :enabled, paused = :paused, revision = revision + 1
+UPDATE device SET secret = :secret, enabled = :enabled, paused = :paused, pinned = :pinned, revision = revision + 1
 WHERE id = :id AND revision = :revision
 
 -- name: device_gone_insert
@@ -22,31 +22,28 @@ SELECT id, product_id, name, :now_ms FROM device WHERE id = :id
 DELETE FROM device WHERE id = :id
 
 -- name: device_get
-SELECT d.id, d.product_id, p.key, d.name, d.secret, d.enabled, d.paused, d.registered_at_ms, d.last_seen_at_ms,
-       d.revision
-FROM product p JOIN device d ON d.product_id = p.id
-WHERE p.key = :product AND d.name = :name
+SELECT * FROM device_row WHERE product = :product AND name = :name
 
 -- name: device_get_mac
-SELECT d.id, d.product_id, p.key, d.name, d.secret, d.enabled, d.paused, d.registered_at_ms, d.last_seen_at_ms,
-       d.revision
-FROM product p JOIN device d ON d.product_id = p.id
-WHERE p.key = :product AND d.mac = :mac AND d.mac <> '' ORDER BY d.id LIMIT 1
+SELECT * FROM device_row WHERE product = :product AND mac = :mac AND mac <> '' ORDER BY id LIMIT 1
 
 -- name: device_get_id
-SELECT d.id, d.product_id, p.key, d.name, d.secret, d.enabled, d.paused, d.registered_at_ms, d.last_seen_at_ms,
-       d.revision
-FROM device d JOIN product p ON p.id = d.product_id
-WHERE d.id = :id
+SELECT * FROM device_row WHERE id = :id
 
 -- name: device_seen
 UPDATE device SET last_seen_at_ms = :at_ms WHERE id = :id AND last_seen_at_ms < :at_ms
 
+-- name: device_failures_set
+UPDATE device SET failures = :failures, quarantine_until_ms = :quarantine_until_ms WHERE id = :id
+
+-- Whose rest is over.
+-- name: device_quarantined
+SELECT id FROM device WHERE quarantine_until_ms > 0 AND quarantine_until_ms <= :now_ms
+ORDER BY quarantine_until_ms LIMIT :cap
+
 -- Three lists that differ in what leads: everything, one product, one tag. The filters behind are the same.
 -- name: device_list
-SELECT d.id, d.product_id, p.key, d.name, d.secret, d.enabled, d.paused, d.registered_at_ms, d.last_seen_at_ms,
-       d.revision
-FROM device d CROSS JOIN product p ON p.id = d.product_id
+SELECT * FROM device_row d
 WHERE d.id > :after_id
   AND (:tag_key IS NULL OR EXISTS (SELECT 1 FROM device_tag g WHERE g.device_id = d.id AND g.key = :tag_key
                                    AND (:tag_value IS NULL OR g.value = :tag_value)))
@@ -57,12 +54,10 @@ WHERE d.id > :after_id
   AND (:seen_after_ms IS NULL OR d.last_seen_at_ms > :seen_after_ms)
 ORDER BY d.id LIMIT :cap
 
--- The cross join keeps the walk in the order of ids: a page must not sort all of a product's devices.
+-- The product's id, found apart, keeps the walk in the order of ids: a page must not sort all of a product's devices.
 -- name: device_list_product
-SELECT d.id, d.product_id, p.key, d.name, d.secret, d.enabled, d.paused, d.registered_at_ms, d.last_seen_at_ms,
-       d.revision
-FROM product p CROSS JOIN device d ON d.product_id = p.id
-WHERE p.key = :product AND d.id > :after_id
+SELECT * FROM device_row d
+WHERE d.product_id = (SELECT id FROM product WHERE key = :product) AND d.id > :after_id
   AND (:tag_key IS NULL OR EXISTS (SELECT 1 FROM device_tag g WHERE g.device_id = d.id AND g.key = :tag_key
                                    AND (:tag_value IS NULL OR g.value = :tag_value)))
   AND (coalesce(:module, :version) IS NULL
@@ -73,11 +68,9 @@ WHERE p.key = :product AND d.id > :after_id
 ORDER BY d.id LIMIT :cap
 
 -- name: device_list_tag
-SELECT d.id, d.product_id, p.key, d.name, d.secret, d.enabled, d.paused, d.registered_at_ms, d.last_seen_at_ms,
-       d.revision
-FROM device_tag t CROSS JOIN device d ON d.id = t.device_id CROSS JOIN product p ON p.id = d.product_id
+SELECT d.* FROM device_tag t CROSS JOIN device_row d ON d.id = t.device_id
 WHERE t.key = :tag_key AND t.value = :tag_value AND t.device_id > :after_id
-  AND (:product IS NULL OR p.key = :product)
+  AND (:product IS NULL OR d.product = :product)
   AND (coalesce(:module, :version) IS NULL
        OR EXISTS (SELECT 1 FROM device_module m WHERE m.device_id = d.id
                   AND (:module IS NULL OR m.module = :module) AND (:version IS NULL OR m.version = :version)))
@@ -117,3 +110,9 @@ VALUES (:device_id, :at_ms, :kind, :campaign_id, :execution_id, :text)
 -- name: timeline_list
 SELECT id, at_ms, kind, campaign_id, execution_id, text FROM timeline
 WHERE device_id = :device_id AND id < :before_id ORDER BY id DESC LIMIT :cap
+
+-- name: device_tag_value
+SELECT value FROM device_tag WHERE device_id = :device_id AND key = :key
+
+-- name: device_failures_get
+SELECT failures FROM device WHERE id = :id

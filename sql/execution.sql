@@ -4,49 +4,56 @@ VALUES (:campaign_id, :device_id, :wave, :state, :reason, :detail, :now_ms,
         CASE WHEN :state >= 7 THEN :now_ms ELSE 0 END);
 
 -- name: execution_module_insert
-INSERT INTO execution_module (execution_id, ord, device_id, module, firmware_id)
-VALUES (:execution_id, :ord, :device_id, :module, :firmware_id);
+INSERT INTO execution_module (execution_id, ord, device_id, module, firmware_id, goal_id)
+VALUES (:execution_id, :ord, :device_id, :module, :firmware_id, :goal_id);
+
+-- Rows for the modules that have none yet.
+-- name: execution_modules_make
+INSERT OR IGNORE INTO execution_module (execution_id, ord, device_id, module, firmware_id)
+SELECT execution_id, ord, device_id, module, firmware_id FROM part WHERE execution_id = :id;
 
 -- name: execution_get
 SELECT x.id, x.campaign_id, x.device_id, x.wave, x.state, x.percent, x.attempt, x.suspect, x.due_at_ms,
-       x.deadline_at_ms, x.started_at_ms, x.updated_at_ms, c.state, c.policy, x.offered_at_ms
+       x.deadline_at_ms, x.started_at_ms, x.updated_at_ms, c.state, c.policy, x.offered_at_ms, x.silent
 FROM execution x JOIN campaign c ON c.id = x.campaign_id
 WHERE x.id = :id;
 
 -- What is not over for a device: what is active first, then the newest campaign.
 -- name: execution_live
 SELECT x.id, x.campaign_id, x.device_id, x.wave, x.state, x.percent, x.attempt, x.suspect, x.due_at_ms,
-       x.deadline_at_ms, x.started_at_ms, x.updated_at_ms, c.state, c.policy, x.offered_at_ms
+       x.deadline_at_ms, x.started_at_ms, x.updated_at_ms, c.state, c.policy, x.offered_at_ms, x.silent
 FROM execution x JOIN campaign c ON c.id = x.campaign_id
 WHERE x.device_id = :device_id AND x.state < 7
 ORDER BY x.state >= 2 DESC, x.campaign_id DESC LIMIT :cap;
 
--- Live executions of a device whose next part is this module, with the version they bring.
+-- Live executions of a device whose next part is this module: the version they bring, and the one that they offered.
 -- name: execution_live_module
-SELECT x.id, f.version, m.ord
-FROM execution x
-     JOIN execution_module m ON m.execution_id = x.id AND m.module = :module AND m.done_at_ms = 0
-     JOIN firmware f ON f.id = m.firmware_id
-WHERE x.device_id = :device_id AND x.state < 7
-  AND NOT EXISTS (SELECT 1 FROM execution_module b
-                  WHERE b.execution_id = x.id AND b.ord < m.ord AND b.done_at_ms = 0)
-ORDER BY x.id DESC LIMIT :cap;
+SELECT p.execution_id, g.version, p.ord, f.version
+FROM part p
+     JOIN firmware g ON g.id = p.goal_id
+     JOIN firmware f ON f.id = p.firmware_id
+WHERE p.device_id = :device_id AND p.state < 7 AND p.module = :module AND p.done_at_ms = 0
+  AND NOT EXISTS (SELECT 1 FROM part b WHERE b.execution_id = p.execution_id AND b.ord < p.ord AND b.done_at_ms = 0)
+ORDER BY p.execution_id DESC LIMIT :cap;
 
 -- name: execution_any_live
 SELECT 1 FROM execution WHERE device_id = :device_id AND state < 7 LIMIT 1;
 
--- Older executions that a campaign that starts now replaces (invariant 5).
+-- What waits on these devices for a module of the campaign that starts now (invariant 5); up to state: what has begun
+-- too.
 -- name: execution_older
-SELECT DISTINCT x.id
-FROM execution x JOIN execution_module m ON m.execution_id = x.id
-WHERE x.device_id = :device_id AND x.state < 2 AND x.campaign_id <> :campaign_id
-  AND m.module IN (SELECT module FROM campaign_firmware WHERE campaign_id = :campaign_id)
-LIMIT 64;
+SELECT x.id
+FROM execution x
+WHERE x.device_id >= :first_id AND x.device_id <= :last_id AND x.state < 7 AND x.state < :state
+  AND x.campaign_id <> :campaign_id
+  AND EXISTS (SELECT 1 FROM campaign_firmware o JOIN campaign_firmware k ON k.campaign_id = :campaign_id
+              WHERE o.campaign_id = x.campaign_id AND o.module = k.module)
+LIMIT :cap;
 
 -- The one mover's statement: nothing else writes state.
 -- name: execution_move
 UPDATE execution
-SET state = :to, percent = :percent, attempt = :attempt, reason = :reason, detail = :detail, suspect = 0,
+SET state = :to, percent = :percent, attempt = :attempt, reason = :reason, detail = :detail, suspect = 0, silent = 0,
     due_at_ms = :due_at_ms, deadline_at_ms = :deadline_at_ms, started_at_ms = :started_at_ms, updated_at_ms = :now_ms,
     offered_at_ms = CASE WHEN :to = 2 THEN :now_ms ELSE offered_at_ms END,
     finished_at_ms = CASE WHEN :to >= 7 THEN :now_ms ELSE 0 END
@@ -87,31 +94,32 @@ WHERE execution_id = :id AND ord = (SELECT max(ord) FROM execution_module WHERE 
 -- Whether a campaign that started later waits with a module that this execution has yet to do (invariant 5).
 -- name: execution_outdated
 SELECT 1
-FROM execution_module m
+FROM part m
      JOIN execution y ON y.device_id = m.device_id AND y.state < 7 AND y.state < 2 AND y.id <> m.execution_id
-     JOIN execution_module n ON n.execution_id = y.id AND n.module = m.module AND n.done_at_ms = 0
+     JOIN part n ON n.execution_id = y.id AND n.module = m.module AND n.done_at_ms = 0
      JOIN campaign c ON c.id = y.campaign_id AND c.state <> 'cancelled'
 WHERE m.execution_id = :id AND m.done_at_ms = 0
 LIMIT 1;
 
 -- name: execution_modules_left
-SELECT count(*) FROM execution_module WHERE execution_id = :id AND done_at_ms = 0;
+SELECT count(*) FROM part WHERE execution_id = :id AND done_at_ms = 0;
 
 -- The part an execution is at: its module, its file, and what the device has.
 -- name: execution_next_module
-SELECT m.ord, m.module, m.firmware_id, f.version, coalesce(v.version, '')
-FROM execution_module m
-     JOIN firmware f ON f.id = m.firmware_id
-     LEFT JOIN device_module v ON v.device_id = m.device_id AND v.module = m.module
-WHERE m.execution_id = :id AND m.done_at_ms = 0
-ORDER BY m.ord LIMIT 1;
+SELECT p.ord, p.module, p.goal_id, g.version, coalesce(v.version, ''), p.no_delta, f.version
+FROM part p
+     JOIN firmware g ON g.id = p.goal_id
+     JOIN firmware f ON f.id = p.firmware_id
+     LEFT JOIN device_module v ON v.device_id = p.device_id AND v.module = p.module
+WHERE p.execution_id = :id AND p.done_at_ms = 0
+ORDER BY p.ord LIMIT 1;
 
 -- An execution that ended without success, whose target version the device reports now (invariant 1).
 -- name: execution_late
 SELECT x.id, x.campaign_id
 FROM execution x
-     JOIN execution_module m ON m.execution_id = x.id AND m.module = :module
-     JOIN firmware f ON f.id = m.firmware_id AND f.version = :version
+     JOIN part p ON p.execution_id = x.id AND p.module = :module
+     JOIN firmware f ON f.id = p.goal_id AND f.version = :version
 WHERE x.device_id = :device_id AND x.state > 7 AND x.attempt > 0 AND x.late = 0
 ORDER BY x.id DESC LIMIT 1;
 
@@ -133,7 +141,7 @@ WHERE state = 1 AND due_at_ms > 0 AND due_at_ms <= :now_ms ORDER BY due_at_ms LI
 
 -- name: execution_queued
 SELECT device_id FROM execution
-WHERE campaign_id = :campaign_id AND state = 1 AND state < 2 AND device_id > :after_device_id
+WHERE campaign_id = :campaign_id AND state = 1 AND device_id > :after_device_id
 ORDER BY device_id LIMIT :cap;
 
 -- name: execution_to_cancel
@@ -165,7 +173,21 @@ FROM execution x
      JOIN product p ON p.id = c.product_id
      LEFT JOIN device d ON d.id = x.device_id
      LEFT JOIN device_gone g ON g.id = x.device_id
-WHERE x.campaign_id = :campaign_id AND x.device_id > :after_device_id AND (:state IS NULL OR x.state = :state)
+WHERE x.campaign_id = :campaign_id AND x.device_id > :after_device_id
+  AND (:wave IS NULL OR x.wave = :wave)
+ORDER BY x.device_id LIMIT :cap;
+
+-- The same of one state, by the index that has it.
+-- name: execution_list_state
+SELECT x.id, x.campaign_id, x.device_id, p.key, coalesce(d.name, g.name, ''), x.wave, x.state, x.percent, x.attempt,
+       x.reason, x.detail, x.due_at_ms, x.offered_at_ms, x.started_at_ms, x.finished_at_ms, x.updated_at_ms
+FROM execution x
+     JOIN campaign c ON c.id = x.campaign_id
+     JOIN product p ON p.id = c.product_id
+     LEFT JOIN device d ON d.id = x.device_id
+     LEFT JOIN device_gone g ON g.id = x.device_id
+WHERE x.campaign_id = :campaign_id AND x.device_id > :after_device_id
+  AND x.state = :state AND (:wave IS NULL OR x.wave = :wave)
 ORDER BY x.device_id LIMIT :cap;
 
 -- name: execution_list_device
@@ -182,42 +204,45 @@ ORDER BY x.id DESC LIMIT :cap;
 -- Who speaks: a product and, where it is known, a device of it.
 -- name: party_get
 SELECT p.id, p.enabled, p.enrolment = 'open', p.protocol, p.version_scheme, p.success = 'report',
-       d.id, d.enabled, d.paused, p.key, d.name, p.protocol = 'aws', p.protocol = 'aliyun'
+       d.id, d.enabled, d.paused, p.key, d.name, p.protocol = 'aws', p.protocol = 'aliyun',
+       p.protocol IN ('native', 'aliyun', 'onenet'), d.pinned, d.failures, d.quarantine_until_ms
 FROM product p LEFT JOIN device d ON d.product_id = p.id AND d.name = :device
 WHERE p.key = :product;
 
 -- name: party_get_id
 SELECT p.id, p.enabled, p.enrolment = 'open', p.protocol, p.version_scheme, p.success = 'report',
-       d.id, d.enabled, d.paused, p.key, d.name, p.protocol = 'aws', p.protocol = 'aliyun'
+       d.id, d.enabled, d.paused, p.key, d.name, p.protocol = 'aws', p.protocol = 'aliyun',
+       p.protocol IN ('native', 'aliyun', 'onenet'), d.pinned, d.failures, d.quarantine_until_ms
 FROM device d JOIN product p ON p.id = d.product_id
 WHERE d.id = :id;
 
 -- The version that an execution brings for a module; no row when it brings nothing for it.
 -- name: execution_brings
 SELECT f.version
-FROM execution_module m JOIN firmware f ON f.id = m.firmware_id
-WHERE m.execution_id = :id AND m.module = :module;
+FROM part p JOIN firmware f ON f.id = p.goal_id
+WHERE p.execution_id = :id AND p.module = :module;
 
 -- A thing of AWS: its name alone says who it is.
 -- name: party_get_thing
 SELECT p.id, p.enabled, p.enrolment = 'open', p.protocol, p.version_scheme, p.success = 'report',
-       d.id, d.enabled, d.paused, p.key, d.name, p.protocol = 'aws', p.protocol = 'aliyun'
+       d.id, d.enabled, d.paused, p.key, d.name, p.protocol = 'aws', p.protocol = 'aliyun',
+       p.protocol IN ('native', 'aliyun', 'onenet'), d.pinned, d.failures, d.quarantine_until_ms
 FROM device d JOIN product p ON p.id = d.product_id AND p.protocol = 'aws'
 WHERE d.name = :device;
 
 -- Every file of an execution in the order of its modules; what follows a firmware's own row are its further files.
 -- name: offer_files
-SELECT m.ord, 1, m.module, f.id, f.version, f.filename, f.size, f.sha256, f.sha1, f.md5, f.signature, f.delta_from,
-       m.done_at_ms
-FROM execution_module m JOIN firmware f ON f.id = m.firmware_id
-WHERE m.execution_id = :id
+SELECT p.ord, 1, p.module, f.id, f.version, f.filename, f.size, f.sha256, f.sha1, f.md5, f.signature, f.delta_from,
+       p.done_at_ms
+FROM part p JOIN firmware f ON f.id = p.firmware_id
+WHERE p.execution_id = :id
 UNION ALL
-SELECT m.ord, r.ord, m.module, f.id, f.version, r.filename, r.size, r.sha256, r.sha1, r.md5, r.signature, f.delta_from,
-       m.done_at_ms
-FROM execution_module m
-     JOIN firmware f ON f.id = m.firmware_id
+SELECT p.ord, r.ord, p.module, f.id, f.version, r.filename, r.size, r.sha256, r.sha1, r.md5, r.signature, f.delta_from,
+       p.done_at_ms
+FROM part p
+     JOIN firmware f ON f.id = p.firmware_id
      JOIN firmware_part r ON r.firmware_id = f.id
-WHERE m.execution_id = :id
+WHERE p.execution_id = :id
 ORDER BY 1, 2 LIMIT 64;
 
 -- What an offer says beside its files.
@@ -255,3 +280,49 @@ ON CONFLICT DO UPDATE SET attempt = excluded.attempt, version = excluded.version
 
 -- name: execution_deadline
 UPDATE execution SET deadline_at_ms = :deadline_at_ms WHERE id = :id;
+
+-- What a campaign's device had of each module when it was first offered one, and the full file of that.
+-- name: put_back_goals
+SELECT m.ord, m.from_version,
+       coalesce((SELECT f.id FROM firmware f
+                 WHERE f.product_id = c.product_id AND f.module = m.module AND f.version = m.from_version
+                   AND f.delta_from = '' AND f.withdrawn_at_ms = 0), 0),
+       x.state BETWEEN 2 AND 6
+FROM execution x
+     JOIN campaign c ON c.id = x.campaign_id
+     JOIN execution_module m ON m.execution_id = x.id AND m.from_version <> ''
+WHERE x.campaign_id = :campaign_id AND x.device_id = :device_id;
+
+-- name: execution_of_device
+SELECT x.id, x.campaign_id, x.device_id, x.wave, x.state, x.percent, x.attempt, x.suspect, x.due_at_ms,
+       x.deadline_at_ms, x.started_at_ms, x.updated_at_ms, c.state, c.policy, x.offered_at_ms, x.silent
+FROM execution x JOIN campaign c ON c.id = x.campaign_id
+WHERE x.campaign_id = :campaign_id AND x.device_id = :device_id;
+
+-- Whether a campaign's offer is due on a device.
+-- name: execution_waits
+SELECT 1 FROM execution WHERE campaign_id = :campaign_id AND device_id = :device_id AND state = 1;
+
+-- What is to be sent of a module next: the row is there once the execution has been offered.
+-- name: execution_module_choose
+UPDATE execution_module SET firmware_id = :firmware_id WHERE execution_id = :id AND ord = :ord;
+
+-- A delta failed: the full file from now on. Changes nothing when what was sent is none.
+-- name: execution_module_no_delta
+UPDATE execution_module SET no_delta = 1
+WHERE execution_id = :id AND active = 1 AND done_at_ms = 0 AND no_delta = 0
+  AND firmware_id IN (SELECT id FROM firmware f WHERE f.id = execution_module.firmware_id AND f.delta_from <> '');
+
+-- How a campaign's executions ended badly, alike with alike: the module that was not done tells what the device had.
+-- name: campaign_failures
+SELECT x.state, x.reason,
+       coalesce((SELECT m.from_version FROM execution_module m
+                 WHERE m.execution_id = x.id ORDER BY m.done_at_ms > 0, m.ord LIMIT 1), '') AS from_version,
+       coalesce(t.value, '') AS tag, count(*) AS devices, coalesce(d.name, g.name, ''), x.detail
+FROM execution x
+     LEFT JOIN device_tag t ON t.device_id = x.device_id AND t.key = :key
+     LEFT JOIN device d ON d.id = x.device_id
+     LEFT JOIN device_gone g ON g.id = x.device_id
+WHERE x.campaign_id = :campaign_id AND x.state IN (8, 9, 10, 11)
+GROUP BY x.state, x.reason, from_version, tag
+ORDER BY devices DESC, x.state, x.reason, from_version, tag LIMIT :cap;

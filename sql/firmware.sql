@@ -78,3 +78,20 @@ FROM firmware_part WHERE firmware_id = :id ORDER BY ord
 -- name: firmware_part_insert
 INSERT INTO firmware_part (firmware_id, ord, filename, size, sha256, sha1, md5, signature, created_at_ms)
 VALUES (:firmware_id, :ord, :filename, :size, :sha256, :sha1, :md5, :signature, :created_at_ms)
+
+-- What a device may be offered on its way to a goal.
+-- name: choose_goal
+SELECT product_id, module, version, requires, size, delta_from FROM firmware WHERE id = :id
+
+-- name: choose_delta
+SELECT id, size FROM firmware
+WHERE product_id = :product_id AND module = :module AND version = :version AND delta_from = :has
+  AND withdrawn_at_ms = 0
+
+-- name: choose_stones
+SELECT id, version, requires, size FROM firmware
+WHERE product_id = :product_id AND module = :module AND delta_from = '' AND withdrawn_at_ms = 0
+
+-- name: firmware_of_version
+SELECT id FROM firmware
+WHERE product_id = :product_id AND module = :module AND version = :version AND delta_from = '' AND withdrawn_at_ms = 0

@@ -18,11 +18,10 @@ LIMIT 1;
 
 -- The file of this name that is offered to the device now; state < 7 is not final.
 -- name: file_of_offer
-SELECT f.id FROM execution x
-JOIN execution_module m ON m.execution_id = x.id
-JOIN firmware f ON f.id = m.firmware_id
-WHERE x.device_id = :device AND x.state < 7 AND x.state >= 1 AND f.filename = :name AND f.withdrawn_at_ms = 0
-ORDER BY m.active DESC, x.id DESC LIMIT 1;
+SELECT f.id FROM part p
+JOIN firmware f ON f.id = p.firmware_id
+WHERE p.device_id = :device AND p.state < 7 AND p.state >= 1 AND f.filename = :name AND f.withdrawn_at_ms = 0
+ORDER BY p.active DESC, p.execution_id DESC LIMIT 1;
 
 -- What a device would be offered: the next part of what is under way, else of the newest campaign that runs; nothing
 -- while it installs. States as in the table execution.
@@ -30,7 +29,7 @@ ORDER BY m.active DESC, x.id DESC LIMIT 1;
 SELECT x.id, m.firmware_id
 FROM execution x
 JOIN campaign c ON c.id = x.campaign_id
-JOIN execution_module m ON m.execution_id = x.id AND m.done_at_ms = 0
+JOIN part m ON m.execution_id = x.id AND m.done_at_ms = 0
 WHERE x.device_id = :device_id AND x.state < 7
   AND (x.state IN (2, 3, 4)
        OR (x.state = 1 AND c.state = 'running' AND x.due_at_ms <= :now_ms
@@ -62,3 +61,7 @@ ORDER BY x.id DESC LIMIT 1;
 -- A device's part of a campaign, by OneNET's name of it.
 -- name: fuse_task
 SELECT id, state FROM execution WHERE campaign_id = :campaign_id AND device_id = :device_id;
+
+-- What was offered last of it: the campaign's file, a delta, or a stepping stone on the way.
+-- name: fuse_file
+SELECT firmware_id FROM part WHERE execution_id = :execution_id AND done_at_ms = 0 ORDER BY ord LIMIT 1;

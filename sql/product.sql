@@ -55,3 +55,7 @@ SELECT 'devices' WHERE EXISTS (SELECT 1 FROM device WHERE product_id = :id)
 UNION ALL SELECT 'campaigns' WHERE EXISTS (SELECT 1 FROM campaign WHERE product_id = :id)
 UNION ALL SELECT 'firmware' WHERE EXISTS (SELECT 1 FROM firmware WHERE product_id = :id)
 LIMIT 1
+
+-- Whether devices of this protocol are told that a file is a delta.
+-- name: product_takes_deltas
+SELECT protocol IN ('native', 'aliyun', 'onenet') FROM product WHERE id = :id

@@ -32,6 +32,7 @@ enum json_kind {
     JSON_KIND_MOMENT, /* out: int64_t milliseconds; RFC 3339 */
     JSON_KIND_ARRAY,  /* out: json_t *, borrowed */
     JSON_KIND_OBJECT, /* out: json_t *, borrowed */
+    JSON_KIND_ANY,    /* out: json_t *, borrowed; whatever it is */
 };
 
 struct json_field {

@@ -8,6 +8,8 @@
  *     what it wrote;
  *   - a route with ROUTE_SLOW gets a reader's connection on the upload thread, with its own connection
  * suspended: it may take its time, and writes by store_write;
+ *   - a route with ROUTE_DRY is called like one with ROUTE_SLOW when it is to say only what it would do:
+ *     request.dry;
  *   - a reading handler that finds it has to write returns request_to_writer(r) and is called again, whole,
  *     on the writer.
  * So handlers (but for slow ones, which may wait) never lock, wait or think of threads. Idempotency-Key is
@@ -24,6 +26,7 @@
 #define PAGE_DEFAULT  100
 
 struct MHD_Connection;
+struct stream;
 struct url_query;
 struct route;
 
@@ -41,14 +44,15 @@ struct ending {
 };
 
 struct reply {
-    int status;         /* 0: the handler set none, 200 is meant */
-    json_t *json;       /* owned; NULL with text NULL: no body */
-    char *text;         /* owned; a body that is not JSON */
-    const char *type;   /* of text */
-    char location[256]; /* "" none */
-    char etag[40];      /* with quotes; "" none */
-    char link[300];     /* "" none: Link header of a page */
-    int fd;             /* >= 0: a file of size bytes follows (http/download); owned */
+    int status;            /* 0: the handler set none, 200 is meant */
+    json_t *json;          /* owned; NULL with text NULL: no body */
+    char *text;            /* owned; a body that is not JSON */
+    const char *type;      /* of text, and of stream */
+    struct stream *stream; /* owned; a body that is made while it is sent (http/stream), or NULL */
+    char location[256];    /* "" none */
+    char etag[40];         /* with quotes; "" none */
+    char link[300];        /* "" none: Link header of a page */
+    int fd;                /* >= 0: a file of size bytes follows (http/download); owned */
     uint64_t size;
     unsigned char sha256[32]; /* of the file */
     int64_t modified_at_ms;
@@ -76,6 +80,7 @@ struct request {
     char *raw;                     /* the body as it came, for routes with ROUTE_RAW; ends with a zero */
     size_t raw_len;
     struct upload *upload; /* finished, for the route that takes one */
+    bool dry;              /* ?dry_run=1: the handler says what it would do, and writes nothing */
     bool on_writer;
     bool to_writer; /* set by request_to_writer */
     struct reply reply;

@@ -15,6 +15,7 @@ enum route_flags {
     ROUTE_SLOW = 64,   /* the handler runs on the upload thread, and may compute and wait: store_write */
     ROUTE_FUSE = 128, /* OneNET's: {product}/{device} of the path is who asks, a token its proof; http/fuse */
     ROUTE_TERSE = 256, /* a file for clients with room for the least of heads */
+    ROUTE_DRY = 512,   /* with ?dry_run=1 it runs as a slow one and writes nothing; its query has dry_run */
 };
 
 struct route {
@@ -42,10 +43,12 @@ int route_match(const struct route table[], size_t n, const char *method, const 
 /* One file each, http/api_<thing>.c. */
 handler_fn api_product_create, api_product_list, api_product_get, api_product_patch, api_product_delete;
 handler_fn api_device_create, api_device_list, api_device_get, api_device_patch, api_device_delete,
-    api_device_import, api_device_timeline, api_device_executions, api_certificate_create;
+    api_device_import, api_device_timeline, api_device_executions, api_device_why, api_quarantine_delete,
+    api_certificate_create;
 handler_fn api_firmware_put, api_firmware_list, api_firmware_get, api_firmware_delete, api_firmware_file;
 handler_fn api_campaign_create, api_campaign_list, api_campaign_get, api_campaign_patch, api_campaign_start,
-    api_campaign_pause, api_campaign_resume, api_campaign_cancel, api_campaign_executions, api_execution_get;
+    api_campaign_pause, api_campaign_resume, api_campaign_advance, api_campaign_cancel, api_campaign_retry,
+    api_campaign_rollback, api_campaign_executions, api_campaign_failures, api_execution_get;
 handler_fn api_token_create, api_token_list, api_token_delete;
 handler_fn api_status, api_health, api_signing_key, api_ca;
 handler_fn api_self_offer, api_self_report; /* a device about itself */

@@ -35,6 +35,7 @@
 
 #include "model/event.h"
 #include "rollout/campaign.h"
+#include "rollout/choose.h"
 
 #define LIVE_MAX 16 /* live executions of a device that are looked at */
 
@@ -44,6 +45,7 @@ struct execution {
     enum execution_state state;
     int percent, attempt;
     bool suspect;
+    bool silent; /* it holds no slot any more: rollout/pace.h */
     int64_t due_at_ms, deadline_at_ms, offered_at_ms, started_at_ms, updated_at_ms;
     enum campaign_state campaign_state;
     struct policy policy;
@@ -57,6 +59,9 @@ struct party {
     /* Aliyun: an offer in the midst of a download begins it anew, or a second one beside it. Who lost its
      * power says its version when it is back. */
     bool begins_anew;
+    bool takes_deltas;         /* its protocol has a word for what a file starts from */
+    char pinned[VERSION_SIZE]; /* the only version it is offered; "" any */
+    int64_t failures, quarantine_until_ms;
     char protocol[16], product[PRODUCT_SIZE], device[DEVICE_SIZE];
     enum version_scheme scheme;
 };
@@ -66,6 +71,9 @@ int party_get(struct db *db, const char *product, const char *device, struct par
 int party_get_id(struct db *db, int64_t device_id, struct party *out, struct err *e);
 
 int execution_get(struct db *db, int64_t id, struct execution *out, struct err *e);
+/* A campaign's on a device: 1 found, 0 none. */
+int execution_of_device(struct db *db, int64_t campaign_id, int64_t device_id, struct execution *out,
+                        struct err *e);
 /* What is active first, then by campaign, newest first. */
 int execution_live(struct db *db, int64_t device_id, struct execution out[LIVE_MAX], size_t *n,
                    struct err *e);
@@ -85,7 +93,8 @@ int wave_count_add(struct db *w, int64_t campaign_id, int wave, enum execution_s
 bool execution_may_move(enum execution_state from, enum execution_state to);
 
 /* The one mover: checks the move, writes state, counts, the modules' active flags and a line of the timeline,
- * and brings x up to date. An illegal move is a mistake of ours: ERR_INTERNAL. */
+ * and brings x up to date; where an end crosses a threshold of the campaign, that stops here and now
+ * (invariant 7). An illegal move is a mistake of ours: ERR_INTERNAL. */
 int execution_move(struct db *w, struct execution *x, enum execution_state to, const struct change *c,
                    int64_t now_ms, struct err *e);
 
@@ -94,6 +103,13 @@ int execution_move(struct db *w, struct execution *x, enum execution_state to, c
  * in testing has its module to do again. */
 int execution_attempt_ended(struct db *w, struct execution *x, enum execution_state final, enum reason reason,
                             const char *detail, int64_t now_ms, struct err *e);
+
+/* A stepping stone was reached: on to the next file, with attempts of its own. */
+int execution_step_done(struct db *w, struct execution *x, const char *version, int64_t now_ms,
+                        struct err *e);
+
+/* Rows for its modules, where it has none yet. */
+int execution_modules_make(struct db *w, int64_t id, struct err *e);
 
 /* The target version of module ord, the one that x is at, was seen (or the device's word is taken for it): on
  * to the next module, to testing, or to succeeded; of a cancelled campaign nothing more begins. */
@@ -104,11 +120,13 @@ int execution_module_done(struct db *w, struct execution *x, int ord, int64_t no
 int execution_module_mark(struct db *w, int64_t id, int ord, int64_t now_ms, int64_t *left, struct err *e);
 int execution_module_marked(struct db *w, struct execution *x, int64_t left, int64_t now_ms, struct err *e);
 
-/* The module that an execution is at. */
+/* The module that an execution is at, and where it shall lead. */
 struct next_module {
     int ord;
     char module[MODULE_SIZE], target[VERSION_SIZE], has[VERSION_SIZE]; /* has "": not known */
-    int64_t firmware_id;
+    char offered[VERSION_SIZE]; /* what was offered last: the target, or a stepping stone on the way */
+    int64_t goal_id;
+    bool no_delta; /* one failed: the full file from now on */
 };
 /* 1 when there is one, 0 when none is left, <0 on failure. */
 int execution_next_module(struct db *db, int64_t id, struct next_module *out, struct err *e);
@@ -117,16 +135,15 @@ int execution_next_module(struct db *db, int64_t id, struct next_module *out, st
 int execution_clock_ended(struct rollout *r, struct db *w, struct execution *x, int64_t now_ms,
                           struct err *e);
 
-/* Makes the execution of a device in a campaign that starts: queued, or final at once (invariant 6), and
- * where it applies supersedes older ones (invariant 5). modules: the campaign's, in order. */
-struct campaign_module {
-    int ord;
-    char module[MODULE_SIZE], version[VERSION_SIZE];
-    int64_t firmware_id;
-};
-int execution_create(struct db *w, const struct campaign *c, enum version_scheme scheme,
-                     const struct campaign_module modules[], size_t n, int64_t device_id, int64_t now_ms,
-                     struct err *e);
+/* Rows for these devices, ids rising, of which the campaign's planner has been asked; beside them it
+ * supersedes what waits for the same modules (invariant 5), with replace also what is being downloaded. */
+struct planner;
+int execution_create(struct db *w, const struct campaign *c, struct planner *p, const int64_t device_ids[],
+                     size_t n, int64_t now_ms, struct err *e);
+/* A device that a dynamic campaign takes in, if there is one. */
+int execution_take_in(struct db *w, const struct party *p, int64_t now_ms, struct err *e);
+/* Whether there is one. Reads only. */
+int execution_would_take_in(struct db *db, const struct party *p, bool *would, struct err *e);
 
 /* How a device's version stands to a target: invariant 6 in one place. */
 enum standing { STANDING_BELOW, STANDING_ON_TARGET, STANDING_ABOVE, STANDING_UNKNOWN };
@@ -140,9 +157,26 @@ enum again {
 };
 
 /* What is due for a device that is there: the offer of what is active where again says so, else the next
- * queued execution, which is moved to offered. *sends 0: nothing is due. */
-int dispatch_device(struct rollout *r, struct db *w, const struct party *p, enum again again, int64_t now_ms,
-                    struct outgoing *out, size_t *sends, struct err *e);
+ * queued execution, which is moved to offered. asks: the device asks by itself. *sends 0: nothing is due. */
+int dispatch_device(struct rollout *r, struct db *w, const struct party *p, enum again again, bool asks,
+                    int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e);
+
+/* ---- rollout/threshold.c: invariant 7. x has moved to a final state; its campaign is paused or cancelled
+ * where a rule, or the success of its wave, says so, and x->campaign_state with it. */
+int threshold_check(struct db *w, struct execution *x, int64_t now_ms, struct err *e);
+/* Devices of so many that have to succeed. */
+int64_t wave_needs(int64_t success_pct, int64_t devices);
+/* Whether a wave's success is met, by its counts. */
+int wave_success(struct db *db, int64_t campaign_id, int wave, int64_t success_pct, bool *met, struct err *e);
+
+/* ---- rollout/prepare.c: makes a campaign's rows, one stretch a call; *done: there are no more. */
+int prepare_step(struct rollout *r, struct db *w, struct campaign *c, int64_t now_ms, bool *done,
+                 struct err *e);
+
+/* ---- rollout/wave_progress.c: what time does to the waves of a campaign that runs: a wave's executions are
+ * queued, its success is found met, the next one starts. *more: call again. */
+int wave_step(struct rollout *r, struct db *w, int64_t campaign_id, int wave, int64_t queued_to,
+              int64_t now_ms, bool *more, struct err *e);
 
 /* ---- rollout/offer.c, for rollout/job.c: the offer of what x is at, whatever state it is in. *sends 0: it
  * has no module left. */

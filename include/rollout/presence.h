@@ -37,6 +37,8 @@ bool presence_there(const struct presence *p, int64_t device_id, int64_t now_ms)
 bool presence_connected(const struct presence *p, int64_t device_id);
 /* Milliseconds, rounded to seconds; 0 when not heard since the start. */
 int64_t presence_last_seen(const struct presence *p, int64_t device_id);
+/* Above every id that was ever heard of. */
+int64_t presence_top(const struct presence *p);
 /* Devices with a session. */
 unsigned presence_count(const struct presence *p);
 

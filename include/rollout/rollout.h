@@ -12,22 +12,32 @@
 
 #define SCANS_MAX 64
 
-/* Campaigns whose queued devices that are there have yet to be offered, and how far each is looked through.
- */
+/* Campaigns whose devices that are there have yet to be looked at. The walk goes over presence, which is in
+ * memory, in an order that scatters devices: neighbours by registration are far apart in it. */
 struct scans {
-    struct {
-        int64_t campaign_id, after_device_id;
+    struct scan {
+        int64_t campaign_id;
+        uint64_t at, left; /* where the walk stands, and how far it has yet to go */
+        int64_t slots_at;  /* device whose slot was looked at last */
     } at[SCANS_MAX];
-    size_t n;
+    size_t n, turn;
 };
 
-/* Constant after the start but for scans, which only the writer's thread touches, and the counters. */
+struct survey;
+
+/* Constant after the start but for what only the writer's thread touches, and the counters. */
 struct rollout {
     char public_url[256];      /* "https://ota.lan:8443", no slash at the end */
     unsigned char url_key[32]; /* HMAC key of signed URLs */
     struct presence *presence;
     struct scans scans;
-    struct { /* offers that may never have left: see rollout_tick */
+    struct { /* the campaign whose waves by number are being measured: rollout/prepare.c */
+        int64_t campaign_id, after_id;
+        struct survey *survey;
+    } preparing;
+    int64_t campaigns_after; /* the tick's round over campaigns */
+    int64_t ticked_ms;       /* and when it last began one */
+    struct {                 /* offers that may never have left: see rollout_tick */
         int64_t since_ms, after_id;
     } lost;
     _Atomic uint64_t
@@ -56,6 +66,9 @@ int rollout_download(struct rollout *r, struct db *w, const struct device_event 
  * long. */
 int rollout_tick(struct rollout *r, struct db *w, int64_t now_ms, struct outgoing out[], size_t cap,
                  size_t *n, bool *again, struct err *e);
+
+/* The tick is to look at all devices that are there for the campaign: rollout/scan.c. */
+void scan_campaign(struct rollout *r, int64_t campaign_id);
 
 /* For a device that asks by HTTPS. Reads only: *idle when rollout_event with this INFORM could neither change
  * nor answer anything, which means 204 without a write. */

@@ -34,6 +34,9 @@ int64_t window_next_close(const struct window *w, const struct zone *z, int64_t 
  * every day, without tz UTC. ERR_INVALID names the field below "window". */
 struct json_t;
 int window_parse(const struct json_t *object, struct window *out, struct err *e);
+/* Its two halves: what is written, and whether its zone is there now, without which it stays shut. */
+int window_read(const struct json_t *object, struct window *out, struct err *e);
+int window_check(const struct window *w, struct err *e);
 /* What window_parse reads as the same window, with every field. The caller owns it. */
 struct json_t *window_json(const struct window *w);
 

@@ -20,6 +20,9 @@ struct device {
     size_t secret_len; /* 0: none of its own */
     bool enabled;
     bool paused;
+    char pinned[VERSION_SIZE];   /* the only version it is offered; "" any */
+    int64_t failures;            /* executions that ended badly in a row */
+    int64_t quarantine_until_ms; /* 0 none; it may be over, and nobody has noticed yet */
     int64_t registered_at_ms;
     int64_t last_seen_at_ms;
     int64_t revision;
@@ -40,7 +43,7 @@ struct device_module {
 /* Sets d->id. ERR_CONFLICT when the product has a device of that name, or both it and another are products of
  * AWS and the other has one. */
 int device_insert(struct db *w, struct device *d, struct err *e);
-/* secret, enabled, paused; revision as in product_update. */
+/* secret, enabled, paused, pinned; revision as in product_update. */
 int device_update(struct db *w, struct device *d, struct err *e);
 /* Its tags, modules and timeline go with it; its name moves to device_gone. The caller ends its executions
  * first (execution_remove_device). */
@@ -51,6 +54,12 @@ int device_get(struct db *db, const char *product, const char *name, struct devi
 int device_get_mac(struct db *db, const char *product, const char *mac, struct device *out, struct err *e);
 int device_get_id(struct db *db, int64_t id, struct device *out, struct err *e);
 int device_seen(struct db *w, int64_t id, int64_t at_ms, struct err *e);
+
+/* How its executions end, which is no edit: the revision stays. A device that is gone is fine. */
+int device_failures_set(struct db *w, int64_t id, int64_t failures, int64_t quarantine_until_ms,
+                        struct err *e);
+/* Whose quarantine has ended by now, the first to end first. */
+int device_quarantined(struct db *db, int64_t now_ms, int64_t ids[], size_t cap, size_t *n, struct err *e);
 
 /* NULL or 0 in a member: no filter. tag_value needs tag_key. */
 struct device_filter {

@@ -132,6 +132,9 @@ static int read_field(const struct json_field *f, const json_t *v, struct err *e
             return wrong(f, "an object", e);
         *(const json_t **)f->out = v;
         return 0;
+    case JSON_KIND_ANY:
+        *(const json_t **)f->out = v;
+        return 0;
     }
     return wrong(f, "of a known kind", e);
 }

@@ -143,6 +143,15 @@ int api_name_check(const struct product *p, const char *name, struct err *e)
     return 0;
 }
 
+int api_state_read(const struct request *r, int (*parse)(const char *word), int *out, struct err *e)
+{
+    const char *word = request_query(r, "state");
+    *out = word ? parse(word) : -1;
+    if (word && *out < 0)
+        return err_field(e, ERR_INVALID, "state", "\"%.32s\" is not a state", word);
+    return 0;
+}
+
 json_t *api_execution_json(const struct execution_view *x)
 {
     json_t *j = json_object();
@@ -150,7 +159,7 @@ json_t *api_execution_json(const struct execution_view *x)
     json_put_int(j, "campaign", x->campaign_id);
     json_put_text(j, "product", x->product);
     json_put_text(j, "device", x->device);
-    json_put_int(j, "wave", x->wave);
+    json_put(j, "wave", x->wave == NO_WAVE ? json_null() : json_integer(x->wave));
     json_put_text(j, "state", execution_state_word(x->state));
     json_put_int(j, "percent", x->percent);
     json_put_int(j, "attempt", x->attempt);

@@ -58,10 +58,21 @@ int api_push_word(const struct product *p, const char *field, const char *text, 
  */
 int api_name_check(const struct product *p, const char *name, struct err *e);
 
-/* A campaign as the interface shows it, and as the reply of those that change one. */
+/* A state's word in the query; -1 without one. */
+int api_state_read(const struct request *r, int (*parse)(const char *word), int *out, struct err *e);
+
+/* A campaign as the interface shows it in lists; whole, with its waves; as the reply of those that change
+ * one, and of those that make one. */
 int api_campaign_json(struct db *db, const struct campaign *c, json_t **out, struct err *e);
+int api_campaign_whole(struct db *db, const struct campaign *c, json_t **out, struct err *e);
 int api_campaign_reply(struct request *r, struct db *db, int64_t id, struct err *e);
+int api_campaign_made(struct request *r, struct db *w, int64_t id, struct err *e);
+/* The reply of a dry run: what the campaign would do. Looks at every device of its target. */
+int api_plan(struct request *r, struct db *db, const struct campaign_spec *spec, struct err *e);
 
 json_t *api_execution_json(const struct execution_view *x);
+/* The reply is the whole list as CSV, beginning after that device. */
+int api_executions_csv(struct request *r, struct db *db, int64_t campaign_id,
+                       const struct execution_filter *f, int64_t after, struct err *e);
 
 #endif

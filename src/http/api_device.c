@@ -57,6 +57,9 @@ static int device_json(const struct request *r, struct db *db, const struct devi
     json_put(j, "modules", modules_json(modules, module_count));
     json_put_bool(j, "enabled", d->enabled);
     json_put_bool(j, "paused", d->paused);
+    json_put_text(j, "pinned", *d->pinned ? d->pinned : NULL);
+    json_put_int(j, "failures", d->failures);
+    json_put_moment(j, "quarantined_until", d->quarantine_until_ms > r->now_ms ? d->quarantine_until_ms : 0);
     json_put_bool(j, "online", presence_there(r->env->rollout->presence, d->id, r->now_ms));
     json_put_moment(j, "last_seen_at", last_seen(r, d));
     json_put_moment(j, "registered_at", d->registered_at_ms);
@@ -79,7 +82,8 @@ struct device_body {
     size_t tag_count;
 };
 
-/* product and name are read where a device is made, and refused elsewhere. */
+/* product and name are read where a device is made, and refused elsewhere. A null leaves a member as it is,
+ * but for pinned, which it lifts. */
 static int read_body(const struct request *r, bool making, struct device *d, struct device_body *b,
                      struct err *e)
 {
@@ -101,8 +105,11 @@ static int read_body(const struct request *r, bool making, struct device *d, str
          .present = &has_secret},
         {.key = "enabled", .kind = JSON_KIND_BOOL, .out = &d->enabled},
         {.key = "paused", .kind = JSON_KIND_BOOL, .out = &d->paused},
+        {.key = "pinned", .kind = JSON_KIND_TEXT, .out = d->pinned, .size = sizeof d->pinned},
     };
     int rc = api_read(r, fields + skipped, ARRAY_SIZE(fields) - skipped, e);
+    if (rc == 0 && json_is_null(json_object_get(r->body, "pinned")))
+        *d->pinned = '\0';
     if (rc == 0 && has_secret)
         rc = api_secret_check("secret", b->secret, e);
     if (rc == 0 && b->has_tags)

@@ -5,7 +5,6 @@
 #include "http/route.h"
 #include "protocol/liberal.h"
 #include "protocol/onenet.h"
-#include "rollout/execution.h"
 
 /* Fills ev with the device and the execution. */
 static int find_task(const struct request *r, struct db *db, struct device_event *ev,
@@ -77,14 +76,14 @@ int api_fuse_status(struct request *r, struct db *w, struct err *e)
     return fuse_answer(r, FUSE_OK, NULL);
 }
 
-/* The firmware of the module that the execution is at. */
 static int find_firmware(struct db *db, int64_t execution_id, struct firmware *out, struct err *e)
 {
-    struct next_module m;
-    int rc = execution_next_module(db, execution_id, &m, e);
+    struct stmt *s STMT_AUTO = db_stmt(db, Q_FUSE_FILE);
+    bind_int(s, ":execution_id", execution_id);
+    int rc = stmt_step(s, e);
     if (rc == 0)
         return err_set(e, ERR_NOT_FOUND, "execution %lld has nothing left to fetch", (long long)execution_id);
-    return rc < 0 ? rc : firmware_get(db, m.firmware_id, out, e);
+    return rc < 0 ? rc : firmware_get(db, col_int(s, 0), out, e);
 }
 
 int api_fuse_download(struct request *r, struct db *db, struct err *e)

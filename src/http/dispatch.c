@@ -159,7 +159,8 @@ static void submit_task(struct exchange *x, void (*run)(struct task *task))
 bool exchange_dispatch(struct exchange *x)
 {
     struct request *r = &x->request;
-    if (!(r->route->flags & (ROUTE_WRITES | ROUTE_UPLOAD | ROUTE_SLOW))) {
+    unsigned flags = r->dry ? ROUTE_SLOW : r->route->flags;
+    if (!(flags & (ROUTE_WRITES | ROUTE_UPLOAD | ROUTE_SLOW))) {
         x->rc = run_here(x);
         if (x->rc || !r->to_writer)
             return true;
@@ -168,7 +169,7 @@ bool exchange_dispatch(struct exchange *x)
         return true;
     if (r->upload)
         submit_task(x, store_task);
-    else if (r->route->flags & ROUTE_SLOW)
+    else if (flags & ROUTE_SLOW)
         submit_task(x, slow_task);
     else
         submit_job(x);

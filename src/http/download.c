@@ -169,19 +169,6 @@ static void add_digest(struct MHD_Response *response, const struct request *r)
     MHD_add_response_header(response, "Repr-Digest", field);
 }
 
-/* RFC 6266; the name is quoted, and what could end the quotes is not in it. */
-static void add_attachment(struct MHD_Response *response, const struct reply *reply)
-{
-    char field[200], name[sizeof reply->attachment];
-    size_t n = 0;
-    for (const char *p = reply->attachment; *p; p++)
-        name[n++] = (unsigned char)*p < 0x20 || strchr("\"\\\x7f", *p) ? '_' : *p;
-    name[n] = '\0';
-    snprintf(field, sizeof field, "attachment; filename=\"%s\"", name);
-    if (n)
-        MHD_add_response_header(response, "Content-Disposition", field);
-}
-
 static struct MHD_Response *failed(struct request *r, enum err_code code, unsigned *status)
 {
     struct err e;
@@ -310,7 +297,7 @@ struct MHD_Response *download_response(struct request *r, unsigned *status, uint
     struct MHD_Response *response = file_response(r, use_range, status, length);
     if (response && *status < 300) {
         add_digest(response, r);
-        add_attachment(response, &r->reply);
+        response_attachment(response, r->reply.attachment);
     }
     return response;
 }

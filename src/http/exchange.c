@@ -127,6 +127,14 @@ static int check_size(struct exchange *x)
     return 0;
 }
 
+static int read_dry(struct request *r, struct err *e)
+{
+    int64_t dry = 0;
+    int rc = r->route->flags & ROUTE_DRY ? request_query_int(r, "dry_run", 0, 1, 0, &dry, e) : 0;
+    r->dry = dry;
+    return rc;
+}
+
 /* What a device adds to a URL is not looked at; an operator who asks for what is not there, a rehearsal say,
  * must not get the real thing. */
 static int check_caller(struct exchange *x)
@@ -138,6 +146,8 @@ static int check_caller(struct exchange *x)
         rc = auth_check(r, request_header(r, "Authorization"), db, &x->err);
     if (rc == 0 && !(r->route->flags & (ROUTE_DEVICE | ROUTE_FILE)))
         rc = request_query_check(r, &x->err);
+    if (rc == 0)
+        rc = read_dry(r, &x->err);
     if (rc == 0)
         rc = check_size(x);
     if (rc == 0 && (r->route->flags & ROUTE_UPLOAD))

@@ -86,6 +86,8 @@ char *text_line(const json_t *value);
 char *text_problem(const struct err *e);
 struct MHD_Response *text_response(char *text, const char *type);
 struct MHD_Response *problem_response(const struct err *e);
+/* Content-Disposition; name "": none. */
+void response_attachment(struct MHD_Response *response, const char *name);
 
 /* http/download.c: the answer with r->reply's file; owns its descriptor. NULL without memory. *length: of its
  * body, as it will be sent. */

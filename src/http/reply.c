@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "fuse.h"
 #include "http/route.h"
+#include "stream.h"
 
 #include <errno.h>
 #include <gnutls/gnutls.h>
@@ -21,6 +22,7 @@ void reply_clear(struct reply *reply)
     json_decref(reply->json);
     free(reply->text);
     free(reply->endings);
+    stream_free(reply->stream);
     if (reply->fd >= 0)
         close(reply->fd);
     *reply = (struct reply){.fd = -1};
@@ -65,6 +67,10 @@ static struct MHD_Response *body_response(struct reply *reply, uint64_t *length)
         *length = strlen(reply->text);
         response = text_response(reply->text, reply->type ? reply->type : "text/plain; charset=utf-8");
         reply->text = NULL;
+    } else if (reply->stream) {
+        *length = STREAM_LENGTH;
+        response = stream_response(reply->stream, reply->type);
+        reply->stream = NULL;
     } else {
         response = MHD_create_response_from_buffer(0, "", MHD_RESPMEM_PERSISTENT);
     }
@@ -74,6 +80,7 @@ static struct MHD_Response *body_response(struct reply *reply, uint64_t *length)
     add_unless_empty(response, "ETag", reply->etag);
     add_unless_empty(response, "Link", reply->link);
     add_unless_empty(response, "x-version", reply->version);
+    response_attachment(response, reply->attachment);
     MHD_add_response_header(response, "Cache-Control", "no-store");
     return response;
 }
@@ -84,6 +91,15 @@ static void log_failure(const struct exchange *x, unsigned status)
 {
     if (status >= 500 && x->err.code != ERR_BUSY && x->request.route)
         log_error("%s %s: %s", x->request.route->method, x->request.path, x->err.text);
+}
+
+/* A short answer leaves in one piece; of a long one TLS learns what follows, if anybody knows. */
+static void lead(const struct exchange *x, uint64_t length)
+{
+    if (length <= TLS_GATHER_MAX_BYTES)
+        tls_session_gather(x->tls);
+    else if (length != STREAM_LENGTH && !x->request.head)
+        tls_session_follow(x->tls, length);
 }
 
 enum MHD_Result reply_queue(struct exchange *x)
@@ -105,10 +121,7 @@ enum MHD_Result reply_queue(struct exchange *x)
         return MHD_NO;
     if (x->close || x->set->draining)
         MHD_add_response_header(response, "Connection", "close");
-    if (length <= TLS_GATHER_MAX_BYTES)
-        tls_session_gather(x->tls);
-    else if (!x->request.head)
-        tls_session_follow(x->tls, length);
+    lead(x, length);
     enum MHD_Result queued = MHD_queue_response(x->request.connection, status, response);
     MHD_destroy_response(response);
     return queued;

@@ -11,12 +11,15 @@
 
 static const char *const by_page[] = {"limit", "after", NULL};
 static const char *const by_state[] = {"limit", "after", "state", NULL};
+static const char *const executions[] = {"limit", "after", "state", "wave", "format", NULL};
 static const char *const of_product[] = {"limit", "after", "product", NULL};
 static const char *const devices[] = {"limit",   "after",       "product",    "tag", "module",
                                       "version", "seen_before", "seen_after", NULL};
 static const char *const upload[] = {"product",    "module",   "version", "filename",
                                      "delta_from", "requires", "part_of", NULL};
 static const char *const force[] = {"force", NULL};
+static const char *const by_tag[] = {"tag", NULL};
+static const char *const dry_run[] = {"dry_run", NULL};
 
 /* The upload's limit is the setting max_upload_bytes. */
 const struct route route_table[] = {
@@ -36,6 +39,9 @@ const struct route route_table[] = {
     {"DELETE", "/api/v1/devices/{product}/{name}", ROLE_OPERATOR, 0, ROUTE_WRITES, api_device_delete, NULL},
     {"GET", "/api/v1/devices/{product}/{name}/timeline", ROLE_VIEWER, 0, 0, api_device_timeline, by_page},
     {"GET", "/api/v1/devices/{product}/{name}/executions", ROLE_VIEWER, 0, 0, api_device_executions, by_page},
+    {"GET", "/api/v1/devices/{product}/{name}/why", ROLE_VIEWER, 0, 0, api_device_why, NULL},
+    {"DELETE", "/api/v1/devices/{product}/{name}/quarantine", ROLE_OPERATOR, 0, ROUTE_WRITES,
+     api_quarantine_delete, NULL},
     /* not CREATES: what is remembered for an Idempotency-Key is on disk for a day, and here would be a
        private key */
     {"POST", "/api/v1/devices/{product}/{name}/certificate", ROLE_OPERATOR, CSR_BYTES, ROUTE_SLOW,
@@ -47,7 +53,8 @@ const struct route route_table[] = {
     {"DELETE", "/api/v1/firmware/{id}", ROLE_OPERATOR, 0, ROUTE_WRITES, api_firmware_delete, force},
     {"GET", "/api/v1/firmware/{id}/file", ROLE_VIEWER, 0, ROUTE_FILE, api_firmware_file, NULL},
 
-    {"POST", "/api/v1/campaigns", ROLE_OPERATOR, JSON_BYTES, CREATES, api_campaign_create, NULL},
+    {"POST", "/api/v1/campaigns", ROLE_OPERATOR, JSON_BYTES, CREATES | ROUTE_DRY, api_campaign_create,
+     dry_run},
     {"GET", "/api/v1/campaigns", ROLE_VIEWER, 0, 0, api_campaign_list, by_state},
     {"GET", "/api/v1/campaigns/{id}", ROLE_VIEWER, 0, 0, api_campaign_get, NULL},
     {"PATCH", "/api/v1/campaigns/{id}", ROLE_OPERATOR, JSON_BYTES, ROUTE_WRITES, api_campaign_patch, NULL},
@@ -57,9 +64,15 @@ const struct route route_table[] = {
      NULL},
     {"POST", "/api/v1/campaigns/{id}/resume", ROLE_OPERATOR, JSON_BYTES, ROUTE_WRITES, api_campaign_resume,
      NULL},
+    {"POST", "/api/v1/campaigns/{id}/advance", ROLE_OPERATOR, JSON_BYTES, ROUTE_WRITES, api_campaign_advance,
+     NULL},
     {"POST", "/api/v1/campaigns/{id}/cancel", ROLE_OPERATOR, JSON_BYTES, ROUTE_WRITES, api_campaign_cancel,
      force},
-    {"GET", "/api/v1/campaigns/{id}/executions", ROLE_VIEWER, 0, 0, api_campaign_executions, by_state},
+    {"POST", "/api/v1/campaigns/{id}/retry", ROLE_OPERATOR, JSON_BYTES, CREATES, api_campaign_retry, NULL},
+    {"POST", "/api/v1/campaigns/{id}/rollback", ROLE_OPERATOR, JSON_BYTES, CREATES, api_campaign_rollback,
+     NULL},
+    {"GET", "/api/v1/campaigns/{id}/executions", ROLE_VIEWER, 0, 0, api_campaign_executions, executions},
+    {"GET", "/api/v1/campaigns/{id}/failures", ROLE_VIEWER, 0, 0, api_campaign_failures, by_tag},
     {"GET", "/api/v1/executions/{id}", ROLE_VIEWER, 0, 0, api_execution_get, NULL},
 
     {"POST", "/api/v1/tokens", ROLE_ADMIN, JSON_BYTES, CREATES, api_token_create, NULL},

@@ -1,6 +1,7 @@
 /* text.c: answers that are text: JSON, and what went wrong. */
 #include "exchange.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,4 +47,17 @@ struct MHD_Response *text_response(char *text, const char *type)
 struct MHD_Response *problem_response(const struct err *e)
 {
     return text_response(text_problem(e), "application/problem+json");
+}
+
+/* RFC 6266; the name is quoted, and what could end the quotes is not in it. */
+void response_attachment(struct MHD_Response *response, const char *name)
+{
+    char field[200], safe[129];
+    size_t n = 0;
+    for (; *name && n < sizeof safe - 1; name++)
+        safe[n++] = (unsigned char)*name < 0x20 || strchr("\"\\\x7f", *name) ? '_' : *name;
+    safe[n] = '\0';
+    snprintf(field, sizeof field, "attachment; filename=\"%s\"", safe);
+    if (n)
+        MHD_add_response_header(response, "Content-Disposition", field);
 }

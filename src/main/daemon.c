@@ -50,7 +50,7 @@ static int run_tick(struct db *w, void *arg, struct err *e)
 {
     struct tick *t = arg;
     for (size_t i = 0; t->undone && i < t->before.n; i++)
-        campaign_scan(t->rollout, t->before.at[i].campaign_id);
+        scan_campaign(t->rollout, t->before.at[i].campaign_id);
     t->undone = false;
     t->before = t->rollout->scans;
     return rollout_tick(t->rollout, w, t->now_ms, t->out, t->cap, &t->n, &t->again, e);

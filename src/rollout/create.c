@@ -1,113 +1,207 @@
+/* The rows of a campaign: as its planner judges, for one device or for many. */
 #include "rollout/execution.h"
+#include "rollout/pace.h"
+#include "rollout/plan.h"
 
 #include "store/device.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What stands on a stretch of devices for the same modules. What is in the midst of installing cannot be
+ * called back. */
+static int find_older(struct db *w, const struct campaign *c, int64_t first_id, int64_t last_id,
+                      int64_t ids[], size_t cap, size_t *n, struct err *e)
+{
+    struct stmt *s STMT_AUTO = db_stmt(w, Q_EXECUTION_OLDER);
+    bind_int(s, ":first_id", first_id);
+    bind_int(s, ":last_id", last_id);
+    bind_int(s, ":state", c->policy.replace ? EXECUTION_INSTALLING : EXECUTION_OFFERED);
+    bind_int(s, ":campaign_id", c->id);
+    bind_int(s, ":cap", (int64_t)cap);
+    int rc = 0;
+    for (*n = 0; *n < cap && (rc = stmt_step(s, e)) > 0; (*n)++)
+        ids[*n] = col_int(s, 0);
+    return rc < 0 ? rc : 0;
+}
 
 /* Invariant 5. */
-static int supersede_older(struct db *w, int64_t campaign_id, int64_t device_id, int64_t now_ms,
+static int supersede_older(struct db *w, const struct campaign *c, int64_t device_id, int64_t now_ms,
                            struct err *e)
 {
-    int64_t older[64];
-    size_t n = 0;
+    int64_t older[LIVE_MAX];
+    size_t n = LIVE_MAX;
     char detail[64];
-    struct stmt *s = db_stmt(w, Q_EXECUTION_OLDER);
-    bind_int(s, ":device_id", device_id);
-    bind_int(s, ":campaign_id", campaign_id);
-    int rc;
-    while ((rc = stmt_step(s, e)) > 0 && n < ARRAY_SIZE(older))
-        older[n++] = col_int(s, 0);
-    stmt_end(s);
-    snprintf(detail, sizeof detail, "by campaign %lld", (long long)campaign_id);
-    for (size_t i = 0; i < n && rc == 0; i++) {
-        struct execution x;
-        rc = execution_get(w, older[i], &x, e);
-        struct change c = {.reason = REASON_NONE, .detail = detail};
-        if (rc == 0) {
-            c.attempt = x.attempt;
-            rc = execution_move(w, &x, EXECUTION_SUPERSEDED, &c, now_ms, e);
+    int rc = 0;
+    snprintf(detail, sizeof detail, "by campaign %lld", (long long)c->id);
+    while (rc == 0 && n == LIVE_MAX) {
+        rc = find_older(w, c, device_id, device_id, older, LIVE_MAX, &n, e);
+        for (size_t i = 0; i < n && rc == 0; i++) {
+            struct execution x;
+            if ((rc = execution_get(w, older[i], &x, e)) < 0)
+                break;
+            struct change change = {.reason = REASON_NONE, .detail = detail, .attempt = x.attempt};
+            rc = execution_move(w, &x, EXECUTION_SUPERSEDED, &change, now_ms, e);
         }
     }
     return rc;
 }
 
-struct verdict {
+/* What a verdict makes of a device that gets a row. */
+static const struct outcome {
     enum execution_state state;
     enum reason reason;
-    char detail[DETAIL_SIZE];
+} outcomes[VERDICTS] = {
+    [VERDICT_QUEUED] = {EXECUTION_PENDING, REASON_NONE},
+    [VERDICT_THERE] = {EXECUTION_SUCCEEDED, REASON_ALREADY_INSTALLED},
+    [VERDICT_ABOVE] = {EXECUTION_SUPERSEDED, REASON_NEWER_INSTALLED},
+    [VERDICT_NO_WAY] = {EXECUTION_FAILED, REASON_INCOMPATIBLE},
+    [VERDICT_NO_GOAL] = {EXECUTION_FAILED, REASON_INCOMPATIBLE},
 };
 
-/* Invariant 6, over all modules: on every target -> succeeded; above one -> not for this device; else queued.
- */
-static int judge(struct db *w, const struct campaign *c, enum version_scheme scheme,
-                 const struct campaign_module modules[], size_t n, int64_t device_id, struct verdict *out,
-                 struct err *e)
-{
-    size_t on_target = 0;
-    *out = (struct verdict){.state = EXECUTION_QUEUED, .reason = REASON_NONE};
-    for (size_t i = 0; i < n; i++) {
-        char has[VERSION_SIZE];
-        int rc = device_version_get(w, device_id, modules[i].module, has, e);
-        if (rc < 0)
-            return rc;
-        enum standing standing = version_standing(scheme, has, modules[i].version);
-        on_target += standing == STANDING_ON_TARGET;
-        if (standing == STANDING_ABOVE && !c->policy.allow_downgrade) {
-            *out = (struct verdict){.state = EXECUTION_SUPERSEDED, .reason = REASON_NEWER_INSTALLED};
-            snprintf(out->detail, sizeof out->detail, "module %s has %s, above %s", modules[i].module, has,
-                     modules[i].version);
-            return 0;
-        }
-    }
-    if (on_target == n)
-        *out = (struct verdict){.state = EXECUTION_SUCCEEDED, .reason = REASON_ALREADY_INSTALLED};
-    return 0;
-}
+/* Counts of one stretch, so that a row is not paid for twice. */
+struct tally {
+    int64_t n[WAVES_MAX + 1][EXECUTION_STATES]; /* [0] NO_WAVE */
+};
 
-static int insert_execution(struct db *w, int64_t campaign_id, int64_t device_id, const struct verdict *v,
-                            int64_t now_ms, int64_t *id, struct err *e)
+static int insert(struct db *w, const struct campaign *c, int64_t device_id, const struct judged *j,
+                  int started, struct tally *tally, int64_t now_ms, struct err *e)
 {
+    const struct outcome *o = &outcomes[j->verdict];
+    enum execution_state state =
+        o->state == EXECUTION_PENDING && j->wave <= started ? EXECUTION_QUEUED : o->state;
     struct stmt *s = db_stmt(w, Q_EXECUTION_INSERT);
-    bind_int(s, ":campaign_id", campaign_id);
+    bind_int(s, ":campaign_id", c->id);
     bind_int(s, ":device_id", device_id);
-    bind_int(s, ":wave", 0);
-    bind_int(s, ":state", v->state);
-    bind_text(s, ":reason", reason_word(v->reason));
-    bind_text(s, ":detail", v->detail);
+    bind_int(s, ":wave", j->wave);
+    bind_int(s, ":state", state);
+    bind_text(s, ":reason", reason_word(o->reason));
+    bind_text(s, ":detail", j->detail);
     bind_int(s, ":now_ms", now_ms);
-    int rc = stmt_run(s, NULL, e);
-    if (rc == 0)
-        *id = db_last_id(w);
-    return rc;
-}
-
-static int insert_module(struct db *w, int64_t execution_id, int64_t device_id,
-                         const struct campaign_module *m, struct err *e)
-{
-    struct stmt *s = db_stmt(w, Q_EXECUTION_MODULE_INSERT);
-    bind_int(s, ":execution_id", execution_id);
-    bind_int(s, ":ord", m->ord);
-    bind_int(s, ":device_id", device_id);
-    bind_text(s, ":module", m->module);
-    bind_int(s, ":firmware_id", m->firmware_id);
+    tally->n[j->wave + 1][state]++;
     return stmt_run(s, NULL, e);
 }
 
-int execution_create(struct db *w, const struct campaign *c, enum version_scheme scheme,
-                     const struct campaign_module modules[], size_t n, int64_t device_id, int64_t now_ms,
-                     struct err *e)
+/* puts_back: where this device goes to, which only its own row knows. */
+static int insert_goals(struct db *w, const struct campaign *c, const struct planner *p, int64_t device_id,
+                        const struct judged *j, struct err *e)
 {
-    struct verdict v;
-    int64_t id = 0;
-    int rc = judge(w, c, scheme, modules, n, device_id, &v, e);
-    /* a campaign that is not for the device takes nothing from it */
-    if (rc == 0 && v.state != EXECUTION_SUPERSEDED)
-        rc = supersede_older(w, c->id, device_id, now_ms, e);
-    if (rc == 0)
-        rc = insert_execution(w, c->id, device_id, &v, now_ms, &id, e);
-    for (size_t i = 0; i < n && rc == 0; i++)
-        rc = insert_module(w, id, device_id, &modules[i], e);
-    if (rc == 0)
-        rc = wave_count_add(w, c->id, 0, v.state, 1, e);
+    int64_t execution_id = db_last_id(w);
+    int rc = 0;
+    for (size_t i = 0; i < p->module_count && rc == 0; i++) {
+        if (!p->source_id || !j->goal[i])
+            continue;
+        struct stmt *s = db_stmt(w, Q_CAMPAIGN_FIRMWARE_INSERT);
+        bind_int(s, ":campaign_id", c->id);
+        bind_int(s, ":ord", (int64_t)i);
+        bind_int(s, ":firmware_id", j->goal[i]);
+        bind_text(s, ":module", p->modules[i].module);
+        rc = stmt_run(s, NULL, e);
+        if (rc < 0)
+            break;
+        s = db_stmt(w, Q_EXECUTION_MODULE_INSERT);
+        bind_int(s, ":execution_id", execution_id);
+        bind_int(s, ":ord", (int64_t)i);
+        bind_int(s, ":device_id", device_id);
+        bind_text(s, ":module", p->modules[i].module);
+        bind_int(s, ":firmware_id", j->goal[i]);
+        bind_int(s, ":goal_id", j->goal[i]);
+        rc = stmt_run(s, NULL, e);
+    }
     return rc;
+}
+
+static int flush(struct db *w, int64_t campaign_id, const struct tally *tally, struct err *e)
+{
+    int rc = 0;
+    for (int wave = NO_WAVE; wave < WAVES_MAX; wave++)
+        for (int state = 0; state < EXECUTION_STATES && rc == 0; state++)
+            if (tally->n[wave + 1][state])
+                rc = wave_count_add(w, campaign_id, wave, (enum execution_state)state,
+                                    tally->n[wave + 1][state], e);
+    return rc;
+}
+
+int execution_create(struct db *w, const struct campaign *c, struct planner *p, const int64_t device_ids[],
+                     size_t n, int64_t now_ms, struct err *e)
+{
+    struct tally tally = {0};
+    struct pace pace;
+    struct judged j;
+    int64_t some;
+    size_t older = 0; /* mostly nothing stands there, and need not be asked for device by device */
+    int rc = pace_get(w, c->id, &pace, e);
+    if (rc == 0 && n > 0)
+        rc = find_older(w, c, device_ids[0], device_ids[n - 1], &some, 1, &older, e);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        rc = planner_judge(w, p, device_ids[i], &j, e);
+        if (rc < 0 || j.verdict < VERDICT_QUEUED)
+            continue;
+        /* a campaign that is not for the device takes nothing from it */
+        if (older && j.verdict != VERDICT_ABOVE)
+            rc = supersede_older(w, c, device_ids[i], now_ms, e);
+        if (rc == 0)
+            rc = insert(w, c, device_ids[i], &j, pace.wave, &tally, now_ms, e);
+        if (rc == 0)
+            rc = insert_goals(w, c, p, device_ids[i], &j, e);
+    }
+    return rc < 0 ? rc : flush(w, c->id, &tally, e);
+}
+
+/* ---- dynamic campaigns */
+
+/* Those of the product that do not know the device yet, and no newer one for the same module does. */
+static int dynamic_campaigns(struct db *db, const struct party *p, int64_t ids[], size_t cap, size_t *n,
+                             struct err *e)
+{
+    struct stmt *s STMT_AUTO = db_stmt(db, Q_CAMPAIGN_DYNAMIC);
+    bind_int(s, ":product_id", p->product_id);
+    bind_int(s, ":device_id", p->device_id);
+    bind_int(s, ":cap", (int64_t)cap);
+    int rc = 0;
+    for (*n = 0; *n < cap && (rc = stmt_step(s, e)) > 0; (*n)++)
+        ids[*n] = col_int(s, 0);
+    return rc < 0 ? rc : 0;
+}
+
+/* The newest that it is a device of. w: with its row made. */
+static int find_dynamic(struct db *db, struct db *w, const struct party *p, int64_t now_ms, bool *found,
+                        struct err *e)
+{
+    int64_t ids[SCANS_MAX];
+    size_t n;
+    *found = false;
+    int rc = dynamic_campaigns(db, p, ids, ARRAY_SIZE(ids), &n, e);
+    if (rc < 0 || n == 0)
+        return rc;
+    struct planner *planner = calloc(1, sizeof *planner);
+    if (!planner)
+        return err_set(e, ERR_INTERNAL, "out of memory");
+    for (size_t i = 0; i < n && rc == 0 && !*found; i++) {
+        struct campaign c;
+        struct judged j = {0};
+        rc = campaign_get(db, ids[i], &c, e);
+        if (rc == 0)
+            rc = planner_load(db, &c, planner, e);
+        if (rc == 0)
+            rc = planner_judge(db, planner, p->device_id, &j, e);
+        *found = rc == 0 && j.verdict >= VERDICT_QUEUED;
+        if (*found && w)
+            rc = execution_create(w, &c, planner, &p->device_id, 1, now_ms, e);
+        planner_clear(planner);
+    }
+    free(planner);
+    return rc;
+}
+
+int execution_take_in(struct db *w, const struct party *p, int64_t now_ms, struct err *e)
+{
+    bool found;
+    return find_dynamic(w, w, p, now_ms, &found, e);
+}
+
+int execution_would_take_in(struct db *db, const struct party *p, bool *would, struct err *e)
+{
+    return find_dynamic(db, NULL, p, 0, would, e);
 }

@@ -78,7 +78,7 @@ static int other_version(struct db *w, struct execution *x, const char *version,
 struct live_module {
     int64_t id;
     int ord;
-    char target[VERSION_SIZE];
+    char target[VERSION_SIZE], offered[VERSION_SIZE];
 };
 
 static int live_modules(struct db *w, int64_t device_id, const char *module, struct live_module out[LIVE_MAX],
@@ -93,6 +93,7 @@ static int live_modules(struct db *w, int64_t device_id, const char *module, str
         out[*n].id = col_int(s, 0);
         col_text(s, 1, out[*n].target, VERSION_SIZE);
         out[*n].ord = (int)col_int(s, 2);
+        col_text(s, 3, out[*n].offered, VERSION_SIZE);
     }
     return rc;
 }
@@ -142,6 +143,10 @@ static int on_inform(struct db *w, const struct party *p, const struct device_ev
         if (version_standing(p->scheme, ev->version, live[i].target) == STANDING_ON_TARGET) {
             matched = true;
             rc = execution_module_done(w, &x, live[i].ord, now_ms, e);
+        } else if (execution_is_active(x.state) && strcmp(live[i].offered, live[i].target) != 0 &&
+                   version_standing(p->scheme, ev->version, live[i].offered) == STANDING_ON_TARGET) {
+            matched = true;
+            rc = execution_step_done(w, &x, ev->version, now_ms, e);
         } else {
             rc = other_version(w, &x, ev->version, now_ms, e);
         }
@@ -219,6 +224,12 @@ static enum again again_after(const struct party *p, enum event_kind kind)
     return AGAIN_NOTHING;
 }
 
+/* By a question, or by a poll, which is how devices without a session ask. */
+static bool asks_by_itself(const struct device_event *ev)
+{
+    return ev->kind == EVENT_REQUEST || (ev->kind == EVENT_INFORM && !ev->over_session);
+}
+
 static int take(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
                 int64_t now_ms, struct outgoing out[ROLLOUT_SENDS_MAX], size_t *sends, struct err *e)
 {
@@ -241,8 +252,10 @@ static int take(struct rollout *r, struct db *w, const struct party *p, const st
     }
     if (ev->more_follows)
         return rc;
+    if (rc == 0 && (again_after(p, ev->kind) != AGAIN_NOTHING || ev->kind == EVENT_LOGIN))
+        rc = execution_take_in(w, p, now_ms, e);
     if (rc == 0)
-        rc = dispatch_device(r, w, p, again_after(p, ev->kind), now_ms, out, sends, e);
+        rc = dispatch_device(r, w, p, again_after(p, ev->kind), asks_by_itself(ev), now_ms, out, sends, e);
     return rc == 0 && ev->kind == EVENT_REQUEST ? answer_request(p, ev, now_ms, out, sends) : rc;
 }
 
@@ -306,7 +319,15 @@ int rollout_poll_idle(struct db *reader, int64_t device_id, const char *module, 
     bind_int(s, ":device_id", device_id);
     rc = stmt_step(s, e);
     stmt_end(s);
-    if (rc >= 0)
-        *idle = rc == 0;
-    return rc < 0 ? rc : 0;
+    if (rc != 0) {
+        *idle = false;
+        return rc < 0 ? rc : 0;
+    }
+    struct party p;
+    bool would = false;
+    rc = party_get_id(reader, device_id, &p, e);
+    if (rc == 0)
+        rc = execution_would_take_in(reader, &p, &would, e);
+    *idle = !would;
+    return rc;
 }

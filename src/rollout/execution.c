@@ -1,6 +1,7 @@
 #include "rollout/execution.h"
 
 #include "base/version.h"
+#include "rollout/pace.h"
 #include "store/device.h"
 
 #include <stdio.h>
@@ -58,7 +59,11 @@ static int party_read(struct stmt *s, const char *product, const char *device, s
             .device_paused = col_int(s, 8),
             .keeps_jobs = col_int(s, 11),
             .begins_anew = col_int(s, 12),
+            .takes_deltas = col_int(s, 13),
+            .failures = col_int(s, 15),
+            .quarantine_until_ms = col_int(s, 16),
         };
+        col_text(s, 14, out->pinned, sizeof out->pinned);
         col_text(s, 3, out->protocol, sizeof out->protocol);
         int scheme = version_scheme_parse(col_ptr(s, 4));
         out->scheme = scheme < 0 ? VERSION_DOTTED : (enum version_scheme)scheme;
@@ -107,6 +112,7 @@ static int execution_read(struct stmt *s, struct execution *x, struct err *e)
         .updated_at_ms = col_int(s, 11),
         .campaign_state = (enum campaign_state)campaign_state,
         .offered_at_ms = col_int(s, 14),
+        .silent = col_int(s, 15),
     };
     return policy_load(col_ptr(s, 13), &x->policy, e);
 }
@@ -119,6 +125,19 @@ int execution_get(struct db *db, int64_t id, struct execution *out, struct err *
     if (rc == 0)
         return err_set(e, ERR_NOT_FOUND, "there is no execution %lld", (long long)id);
     return rc < 0 ? rc : execution_read(s, out, e);
+}
+
+int execution_of_device(struct db *db, int64_t campaign_id, int64_t device_id, struct execution *out,
+                        struct err *e)
+{
+    struct stmt *s STMT_AUTO = db_stmt(db, Q_EXECUTION_OF_DEVICE);
+    bind_int(s, ":campaign_id", campaign_id);
+    bind_int(s, ":device_id", device_id);
+    int rc = stmt_step(s, e);
+    if (rc <= 0)
+        return rc;
+    rc = execution_read(s, out, e);
+    return rc < 0 ? rc : 1;
 }
 
 int execution_live(struct db *db, int64_t device_id, struct execution out[LIVE_MAX], size_t *n, struct err *e)
@@ -189,6 +208,49 @@ static int tell_move(struct db *w, const struct execution *x, enum execution_sta
                         *detail ? ": " : "", detail);
 }
 
+/* A silent device that is heard of again has its slot back. */
+static int end_silence(struct db *w, const struct execution *x, struct err *e)
+{
+    struct stmt *s = db_stmt(w, Q_PACE_SILENT);
+    bind_int(s, ":campaign_id", x->campaign_id);
+    bind_int(s, ":n", -1);
+    return stmt_run(s, NULL, e);
+}
+
+/* Executions that end badly one after the other, across campaigns, tell of the device. */
+static int count_failure(struct db *w, const struct execution *x, int64_t now_ms, struct err *e)
+{
+    bool good = x->state == EXECUTION_SUCCEEDED;
+    bool bad =
+        x->state == EXECUTION_FAILED || x->state == EXECUTION_TIMED_OUT || x->state == EXECUTION_ROLLED_BACK;
+    if (x->attempt == 0 || (!good && !bad))
+        return 0;
+    int64_t failures = 0, until_ms = 0;
+    struct stmt *s = db_stmt(w, Q_DEVICE_FAILURES_GET);
+    bind_int(s, ":id", x->device_id);
+    int rc = stmt_step(s, e);
+    if (rc > 0)
+        failures = col_int(s, 0);
+    stmt_end(s);
+    if (rc <= 0 || (good && failures == 0))
+        return rc < 0 ? rc : 0;
+    failures = good ? 0 : failures + 1;
+    if (bad && x->policy.quarantine_after && failures >= x->policy.quarantine_after)
+        until_ms = now_ms + x->policy.quarantine_for_ms;
+    rc = device_failures_set(w, x->device_id, failures, until_ms, e);
+    if (rc == 0 && until_ms)
+        rc = timeline_add(w, x->device_id, now_ms, "quarantine", x->campaign_id, x->id, e,
+                          "begins: %lld campaigns in a row have failed", (long long)failures);
+    return rc;
+}
+
+/* What an end means for the device and for the campaign. */
+static int on_end(struct db *w, struct execution *x, int64_t now_ms, struct err *e)
+{
+    int rc = count_failure(w, x, now_ms, e);
+    return rc < 0 ? rc : threshold_check(w, x, now_ms, e);
+}
+
 int execution_move(struct db *w, struct execution *x, enum execution_state to, const struct change *c,
                    int64_t now_ms, struct err *e)
 {
@@ -209,10 +271,13 @@ int execution_move(struct db *w, struct execution *x, enum execution_state to, c
         rc = wave_count_add(w, x->campaign_id, x->wave, x->state, -1, e);
     if (rc == 0 && to != x->state)
         rc = wave_count_add(w, x->campaign_id, x->wave, to, 1, e);
+    if (rc == 0 && x->silent)
+        rc = end_silence(w, x, e);
     if (rc == 0)
         rc = tell_move(w, x, to, c, now_ms, e);
     if (rc < 0)
         return rc;
+    x->silent = false;
     x->state = to;
     x->percent = c->percent;
     x->attempt = c->attempt;
@@ -222,7 +287,7 @@ int execution_move(struct db *w, struct execution *x, enum execution_state to, c
     x->started_at_ms = started_at_ms;
     x->offered_at_ms = to == EXECUTION_OFFERED ? now_ms : x->offered_at_ms;
     x->updated_at_ms = now_ms;
-    return 0;
+    return execution_is_final(to) ? on_end(w, x, now_ms, e) : 0;
 }
 
 /* Doubles with each attempt, at most a thousandfold: a long campaign must not sleep for ever. */
@@ -232,10 +297,14 @@ static int64_t backoff_ms(const struct policy *p, int attempt)
     return p->retry_after_ms << doublings;
 }
 
+static bool campaign_goes_on(const struct execution *x)
+{
+    return x->campaign_state == CAMPAIGN_RUNNING || x->campaign_state == CAMPAIGN_PAUSED;
+}
+
 static bool may_try_again(const struct execution *x, enum reason reason)
 {
-    bool campaign_goes_on = x->campaign_state == CAMPAIGN_RUNNING || x->campaign_state == CAMPAIGN_PAUSED;
-    return campaign_goes_on && x->attempt < x->policy.max_attempts && (x->policy.retry_on & 1u << reason);
+    return campaign_goes_on(x) && x->attempt < x->policy.max_attempts && (x->policy.retry_on & 1u << reason);
 }
 
 static int is_outdated(struct db *w, int64_t id, bool *outdated, struct err *e)
@@ -267,10 +336,41 @@ static int queue_again(struct db *w, struct execution *x, const struct change *c
                   : execution_move(w, x, outdated ? EXECUTION_SUPERSEDED : EXECUTION_QUEUED, c, now_ms, e);
 }
 
+/* A delta that did not fit is the delta's fault: the full file is offered at once, whatever the policy says
+ * of attempts. */
+static int fall_back(struct db *w, const struct execution *x, enum reason reason, bool *fell_back,
+                     struct err *e)
+{
+    int64_t changed = 0;
+    if ((reason != REASON_VERIFY && reason != REASON_FLASH) || !campaign_goes_on(x))
+        return 0;
+    struct stmt *s = db_stmt(w, Q_EXECUTION_MODULE_NO_DELTA);
+    bind_int(s, ":id", x->id);
+    int rc = stmt_run(s, &changed, e);
+    *fell_back = changed > 0;
+    return rc;
+}
+
+int execution_step_done(struct db *w, struct execution *x, const char *version, int64_t now_ms, struct err *e)
+{
+    char detail[DETAIL_SIZE];
+    snprintf(detail, sizeof detail, "%s is a step on the way", version);
+    struct change c = {.reason = REASON_NONE, .detail = detail};
+    return queue_again(w, x, &c, now_ms, e);
+}
+
 int execution_attempt_ended(struct db *w, struct execution *x, enum execution_state final, enum reason reason,
                             const char *detail, int64_t now_ms, struct err *e)
 {
     struct change c = {.reason = reason, .detail = detail, .percent = x->percent, .attempt = x->attempt};
+    bool fell_back = false;
+    int rc = fall_back(w, x, reason, &fell_back, e);
+    if (rc < 0)
+        return rc;
+    if (fell_back) {
+        c.percent = 0;
+        return queue_again(w, x, &c, now_ms, e);
+    }
     if (!may_try_again(x, reason))
         return execution_move(w, x, final, &c, now_ms, e);
     c.percent = 0;
@@ -287,9 +387,11 @@ int execution_next_module(struct db *db, int64_t id, struct next_module *out, st
         return rc;
     out->ord = (int)col_int(s, 0);
     col_text(s, 1, out->module, sizeof out->module);
-    out->firmware_id = col_int(s, 2);
+    out->goal_id = col_int(s, 2);
     col_text(s, 3, out->target, sizeof out->target);
     col_text(s, 4, out->has, sizeof out->has);
+    out->no_delta = col_int(s, 5);
+    col_text(s, 6, out->offered, sizeof out->offered);
     return 1;
 }
 
@@ -306,13 +408,23 @@ static int modules_left(struct db *w, int64_t id, int64_t *left, struct err *e)
     return 0;
 }
 
+int execution_modules_make(struct db *w, int64_t id, struct err *e)
+{
+    struct stmt *s = db_stmt(w, Q_EXECUTION_MODULES_MAKE);
+    bind_int(s, ":id", id);
+    return stmt_run(s, NULL, e);
+}
+
 int execution_module_mark(struct db *w, int64_t id, int ord, int64_t now_ms, int64_t *left, struct err *e)
 {
+    int rc = execution_modules_make(w, id, e);
+    if (rc < 0)
+        return rc;
     struct stmt *s = db_stmt(w, Q_EXECUTION_MODULE_DONE);
     bind_int(s, ":id", id);
     bind_int(s, ":ord", ord);
     bind_int(s, ":now_ms", now_ms);
-    int rc = stmt_run(s, NULL, e);
+    rc = stmt_run(s, NULL, e);
     return rc < 0 ? rc : modules_left(w, id, left, e);
 }
 

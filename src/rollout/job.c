@@ -34,7 +34,9 @@ static int next_job(struct rollout *r, struct db *w, const struct party *p, int6
     struct outgoing offer;
     struct execution live[LIVE_MAX];
     size_t sends = 0, n = 0;
-    int rc = dispatch_device(r, w, p, AGAIN_NOTHING, now_ms, &offer, &sends, e);
+    int rc = execution_take_in(w, p, now_ms, e);
+    if (rc == 0)
+        rc = dispatch_device(r, w, p, AGAIN_NOTHING, true, now_ms, &offer, &sends, e);
     if (rc == 0 && sends)
         outgoing_clear(&offer); /* the answer brings it */
     if (rc == 0)
@@ -217,7 +219,7 @@ static int tell_next(struct rollout *r, struct db *w, const struct party *p, int
                      struct outgoing *out, struct err *e)
 {
     size_t sends = 0;
-    int rc = dispatch_device(r, w, p, AGAIN_NOTHING, now_ms, out, &sends, e);
+    int rc = dispatch_device(r, w, p, AGAIN_NOTHING, false, now_ms, out, &sends, e);
     if (rc == 0 && !sends)
         outgoing_begin(out, OUTGOING_NOTHING, p, now_ms);
     return rc;

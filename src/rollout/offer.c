@@ -1,6 +1,7 @@
 #include "rollout/execution.h"
 
 #include "base/digest.h"
+#include "rollout/why.h"
 #include "store/product.h"
 
 #include <stdio.h>
@@ -191,44 +192,115 @@ static int offer_again(struct rollout *r, struct db *w, const struct party *p, s
     return rc <= 0 ? rc : offer_now(r, w, p, x, now_ms, out, sends, e);
 }
 
-/* Asks what stands between a queued execution and its offer, and makes it. x may end here (invariant 6). */
-static int offer_queued(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
-                        int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e)
+/* Every answer was yes: what the questions have found is offered. */
+static int offer_found(struct rollout *r, struct db *w, const struct asking *a, struct outgoing *out,
+                       size_t *sends, struct err *e)
 {
-    struct next_module m;
-    int rc;
-    while ((rc = execution_next_module(w, x->id, &m, e)) > 0) {
-        enum standing standing = version_standing(p->scheme, m.has, m.target);
-        if (standing != STANDING_ON_TARGET) {
-            if (is_beyond(p, x, &m))
-                return end_beyond(w, x, now_ms, e);
-            struct change c = {.reason = REASON_NONE,
-                               .attempt = x->attempt + 1,
-                               .deadline_at_ms = now_ms + x->policy.offer_timeout_ms};
-            rc = execution_move(w, x, EXECUTION_OFFERED, &c, now_ms, e);
-            return rc < 0 ? rc : offer_now(r, w, p, x, now_ms, out, sends, e);
-        }
-        /* an attempt that failed in the hold-off: the version is from before, the device's next word of it
-         * decides; one that reports none has come back, which is all that can be known */
-        if (x->attempt > 0 && !p->success_by_report)
-            return 0;
-        if ((rc = execution_module_done(w, x, m.ord, now_ms, e)) < 0)
-            return rc;
-        if (execution_is_final(x->state))
-            return 0;
+    struct execution *x = a->x;
+    struct change queued = {.reason = REASON_NONE};
+    struct change offered = {.reason = REASON_NONE,
+                             .attempt = x->attempt + 1,
+                             .deadline_at_ms = a->now_ms + x->policy.offer_timeout_ms};
+    int rc = execution_modules_make(w, x->id, e);
+    if (rc < 0)
+        return rc;
+    struct stmt *s = db_stmt(w, Q_EXECUTION_MODULE_CHOOSE);
+    bind_int(s, ":id", x->id);
+    bind_int(s, ":ord", a->part.ord);
+    bind_int(s, ":firmware_id", a->file.firmware_id);
+    rc = stmt_run(s, NULL, e);
+    if (rc == 0 && x->state == EXECUTION_PENDING) /* its wave has started, and the tick has not come by yet */
+        rc = execution_move(w, x, EXECUTION_QUEUED, &queued, a->now_ms, e);
+    if (rc == 0)
+        rc = execution_move(w, x, EXECUTION_OFFERED, &offered, a->now_ms, e);
+    if (rc == 0)
+        rc = pace_pay(w, x->campaign_id, &x->policy, a->now_ms, e);
+    return rc < 0 ? rc : offer_now(r, w, a->p, x, a->now_ms, out, sends, e);
+}
+
+/* The version said no, and that may settle more than this moment (invariant 6). *on: another module is next.
+ */
+static int settle_version(struct db *w, const struct asking *a, bool *on, struct err *e)
+{
+    struct execution *x = a->x;
+    if (!a->has_part)
+        return 0;
+    if (a->standing == STANDING_ABOVE && !x->policy.allow_downgrade)
+        return end_beyond(w, x, a->now_ms, e);
+    if (a->standing != STANDING_ON_TARGET)
+        return 0;
+    /* an attempt that failed in the hold-off: the version is from before, the device's next word of it
+     * decides; one that reports none has come back, which is all that can be known */
+    if (x->attempt > 0 && !a->p->success_by_report)
+        return 0;
+    int rc = execution_module_done(w, x, a->part.ord, a->now_ms, e);
+    *on = rc == 0 && !execution_is_final(x->state);
+    return rc;
+}
+
+/* What holds for the whole campaign will not hold for ever, and nobody else would tell the device. */
+static void wait_for(struct rollout *r, const struct execution *x, enum question no)
+{
+    bool by_zone = no == ASK_WINDOW && !window_by_device(&x->policy.window);
+    if (by_zone || no == ASK_RATE || no == ASK_SLOTS)
+        scan_campaign(r, x->campaign_id);
+}
+
+/* Asks what stands between a queued execution and its offer, and makes it. x may end here. */
+static int offer_queued(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
+                        bool asks, int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e)
+{
+    bool on = true;
+    int rc = 0;
+    while (on && rc == 0) {
+        struct asking a = {.r = r,
+                           .db = w,
+                           .p = p,
+                           .x = x,
+                           .policy = &x->policy,
+                           .campaign_id = x->campaign_id,
+                           .campaign_state = x->campaign_state,
+                           .here = true,
+                           .asks = asks,
+                           .now_ms = now_ms};
+        struct answer answer;
+        enum question no;
+        on = false;
+        rc = ask_from(&a, ASK_CAMPAIGN, &no, &answer, e);
+        if (rc == 0 && no == QUESTIONS)
+            rc = offer_found(r, w, &a, out, sends, e);
+        else if (rc == 0 && no == ASK_VERSION)
+            rc = settle_version(w, &a, &on, e);
+        else if (rc == 0)
+            wait_for(r, x, no);
     }
     return rc;
 }
 
-int dispatch_device(struct rollout *r, struct db *w, const struct party *p, enum again again, int64_t now_ms,
-                    struct outgoing *out, size_t *sends, struct err *e)
+/* The questions that are about the device alone. */
+static int may_be_offered(struct rollout *r, struct db *w, const struct party *p, int64_t now_ms, bool *may,
+                          struct err *e)
+{
+    struct asking a = {.r = r, .db = w, .p = p, .now_ms = now_ms};
+    struct answer answer;
+    int rc = 1;
+    for (int q = ASK_PRODUCT; q <= ASK_QUARANTINE && rc > 0; q++)
+        rc = ask_question(&a, (enum question)q, &answer, e);
+    *may = rc > 0;
+    return rc < 0 ? rc : 0;
+}
+
+int dispatch_device(struct rollout *r, struct db *w, const struct party *p, enum again again, bool asks,
+                    int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e)
 {
     struct execution live[LIVE_MAX];
     size_t n = 0;
+    bool may;
     *sends = 0;
-    if (!p->product_enabled || !p->device_enabled || p->device_paused)
-        return 0;
-    int rc = execution_live(w, p->device_id, live, &n, e);
+    int rc = may_be_offered(r, w, p, now_ms, &may, e);
+    if (rc < 0 || !may)
+        return rc;
+    rc = execution_live(w, p->device_id, live, &n, e);
     if (rc < 0 || n == 0)
         return rc;
     /* one thing at a time: a device that is at work is not offered another (invariant 2) */
@@ -236,10 +308,8 @@ int dispatch_device(struct rollout *r, struct db *w, const struct party *p, enum
         rc = offer_again(r, w, p, &live[0], again, now_ms, out, sends, e);
     if (execution_is_active(live[0].state))
         return rc;
-    for (size_t i = 0; i < n && *sends == 0 && rc == 0; i++) {
-        struct execution *x = &live[i];
-        if (x->state == EXECUTION_QUEUED && x->campaign_state == CAMPAIGN_RUNNING && x->due_at_ms <= now_ms)
-            rc = offer_queued(r, w, p, x, now_ms, out, sends, e);
-    }
+    for (size_t i = 0; i < n && *sends == 0 && rc == 0; i++)
+        if (live[i].state < EXECUTION_OFFERED)
+            rc = offer_queued(r, w, p, &live[i], asks, now_ms, out, sends, e);
     return rc;
 }

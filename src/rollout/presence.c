@@ -21,6 +21,7 @@ struct presence {
     atomic_bool reported; /* the broker's plugin speaks to us */
     _Atomic int64_t listens_since_ms;
     _Atomic unsigned count;
+    _Atomic int64_t top;            /* above the last chunk that was made */
     size_t flush_chunk, flush_cell; /* where the next flush goes on; the writer's */
     _Atomic(struct cell *) chunk[CHUNKS];
 };
@@ -59,6 +60,9 @@ static struct cell *find_or_make(struct presence *p, int64_t id)
         abort();
     if (!atomic_compare_exchange_strong(&p->chunk[id / CHUNK_DEVICES], &none, fresh))
         free(fresh); /* another thread was first */
+    int64_t end = (id / CHUNK_DEVICES + 1) * CHUNK_DEVICES, top = atomic_load(&p->top);
+    while (top < end && !atomic_compare_exchange_weak(&p->top, &top, end))
+        ;
     return find(p, id);
 }
 
@@ -155,6 +159,11 @@ int64_t presence_last_seen(const struct presence *p, int64_t device_id)
 {
     const struct cell *cell = find(p, device_id);
     return cell ? (int64_t)atomic_load(&cell->seen_s) * 1000 : 0;
+}
+
+int64_t presence_top(const struct presence *p)
+{
+    return atomic_load(&p->top);
 }
 
 unsigned presence_count(const struct presence *p)

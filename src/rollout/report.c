@@ -3,6 +3,8 @@
 
 #include "store/device.h"
 
+#include <string.h>
+
 #define PERCENT_STEP \
     5 /* smaller progress stays in the device's own words: a row for each percent would wear the disk */
 
@@ -37,7 +39,9 @@ static int take_word(struct db *w, const struct party *p, struct execution *x, b
         int rc = execution_next_module(w, x->id, &m, e);
         if (rc <= 0)
             return rc; /* in testing nothing is left to be done */
-        rc = device_version_set(w, p->device_id, m.module, m.target, true, now_ms, &changed, e);
+        rc = device_version_set(w, p->device_id, m.module, m.offered, true, now_ms, &changed, e);
+        if (rc == 0 && strcmp(m.offered, m.target) != 0)
+            return execution_step_done(w, x, m.offered, now_ms, e);
         if (rc == 0)
             rc = execution_module_mark(w, x->id, m.ord, now_ms, &left, e);
         if (rc < 0)

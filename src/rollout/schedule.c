@@ -1,33 +1,22 @@
-#include "rollout/execution.h"
+/* What time brings: one call of the tick does a little of everything that is due. */
+#include "rollout/scan.h"
 
-#include "base/json.h"
 #include "base/log.h"
+#include "store/device.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* How much one call does of each kind: together far below the 50 ms that a transaction may take. */
-#define PREPARE_DEVICES 1000
-#define CLOCKS          500
-#define RETRIES         500
-#define SCAN_DEVICES    2000
-#define CANCELS         1000
-#define LOST_OFFERS     500
+#define CAMPAIGNS   64
+#define CLOCKS      500
+#define RETRIES     500
+#define CANCELS     500
+#define LOST_OFFERS 500
+#define MINUTE_MS   60000
 
 /* After otad was away, devices and the broker have that long to tell what happened meanwhile before a clock
  * that ran then says that nothing did. */
 #define GRACE_MS 60000
-
-/* Where offers of a tick go. */
-struct sink {
-    struct outgoing *out;
-    size_t cap, n;
-};
-
-static void scan_remove(struct rollout *r, size_t i)
-{
-    r->scans.at[i] = r->scans.at[--r->scans.n];
-}
 
 static int read_ids(struct stmt *s, int64_t ids[], size_t cap, size_t *n, struct err *e)
 {
@@ -38,92 +27,12 @@ static int read_ids(struct stmt *s, int64_t ids[], size_t cap, size_t *n, struct
     return rc < 0 ? rc : 0;
 }
 
-static int load_modules(struct db *w, int64_t campaign_id, struct campaign_module out[CAMPAIGN_FIRMWARE_MAX],
-                        size_t *n, struct err *e)
-{
-    struct stmt *s STMT_AUTO = db_stmt(w, Q_CAMPAIGN_FIRMWARE_VERSIONS);
-    bind_int(s, ":id", campaign_id);
-    int rc = 0;
-    for (*n = 0; *n < CAMPAIGN_FIRMWARE_MAX && (rc = stmt_step(s, e)) > 0; (*n)++) {
-        struct campaign_module *m = &out[*n];
-        m->ord = (int)col_int(s, 0);
-        col_text(s, 1, m->module, sizeof m->module);
-        m->firmware_id = col_int(s, 2);
-        col_text(s, 3, m->version, sizeof m->version);
-    }
-    return rc < 0 ? rc : 0;
-}
-
-/* The next devices of the campaign's target, by what it stores as JSON. */
-static int target_devices(struct db *w, const struct campaign *c, int64_t ids[PREPARE_DEVICES], size_t *n,
-                          struct err *e)
-{
-    char *text = NULL;
-    json_t *target = NULL;
-    int rc = campaign_target(w, c->id, &text, e);
-    if (rc == 0)
-        rc = json_parse(text, strlen(text), &target, e);
-    free(text);
-    if (rc < 0)
-        return rc;
-    const json_t *devices = json_object_get(target, "devices"), *tags = json_object_get(target, "tags");
-    char *devices_text = devices ? json_text(devices) : NULL, *tags_text = tags ? json_text(tags) : NULL;
-    struct stmt *s = db_stmt(w, Q_TARGET_DEVICES);
-    bind_int(s, ":product_id", c->product_id);
-    bind_int(s, ":after_id", c->prepared_to);
-    bind_text(s, ":devices", devices_text);
-    bind_text(s, ":tags", tags_text);
-    bind_int(s, ":cap", PREPARE_DEVICES);
-    rc = read_ids(s, ids, PREPARE_DEVICES, n, e);
-    free(devices_text);
-    free(tags_text);
-    json_decref(target);
-    return rc;
-}
-
-static int prepare_step(struct rollout *r, struct db *w, int64_t campaign_id, int64_t now_ms, bool *again,
-                        struct err *e)
+static int move(struct db *w, int64_t campaign_id, enum campaign_state to,
+                const struct campaign_change *change, int64_t now_ms, struct err *e)
 {
     struct campaign c;
-    struct campaign_module modules[CAMPAIGN_FIRMWARE_MAX];
-    int64_t ids[PREPARE_DEVICES];
-    size_t module_count = 0, n = 0;
     int rc = campaign_get(w, campaign_id, &c, e);
-    if (rc == 0)
-        rc = load_modules(w, campaign_id, modules, &module_count, e);
-    if (rc == 0)
-        rc = target_devices(w, &c, ids, &n, e);
-    for (size_t i = 0; i < n && rc == 0; i++)
-        rc = execution_create(w, &c, c.scheme, modules, module_count, ids[i], now_ms, e);
-    if (rc == 0 && n > 0) {
-        struct stmt *s = db_stmt(w, Q_CAMPAIGN_PREPARED);
-        bind_int(s, ":id", campaign_id);
-        bind_int(s, ":device_id", ids[n - 1]);
-        rc = stmt_run(s, NULL, e);
-    }
-    if (rc == 0 && n < PREPARE_DEVICES) {
-        rc = campaign_move(r, w, &c, CAMPAIGN_RUNNING, "", false, now_ms, e);
-        log_info("campaign %lld \"%s\" is running", (long long)c.id, c.name);
-    }
-    *again = true;
-    return rc;
-}
-
-static int complete_if_done(struct rollout *r, struct db *w, int64_t campaign_id, int64_t now_ms,
-                            struct err *e)
-{
-    struct campaign c;
-    struct campaign_counts counts;
-    int rc = campaign_counts(w, campaign_id, &counts, e);
-    if (rc < 0 || counts.final < counts.total)
-        return rc;
-    rc = campaign_get(w, campaign_id, &c, e);
-    if (rc == 0)
-        rc = campaign_move(r, w, &c, CAMPAIGN_COMPLETED, "", false, now_ms, e);
-    if (rc == 0)
-        log_info("campaign %lld \"%s\" is completed: %lld of %lld succeeded", (long long)c.id, c.name,
-                 (long long)counts.n[EXECUTION_SUCCEEDED], (long long)counts.total);
-    return rc;
+    return rc < 0 ? rc : campaign_move(w, &c, to, change, now_ms, e);
 }
 
 /* A device that keeps jobs (AWS) hears when the one that it was at has ended without its doing. That is a
@@ -169,11 +78,12 @@ static int scan_product(struct rollout *r, struct db *w, int64_t product_id, str
 {
     int64_t ids[SCANS_MAX];
     size_t n;
-    struct stmt *s = db_stmt(w, Q_CAMPAIGN_RUNNING);
+    struct stmt *s = db_stmt(w, Q_CAMPAIGN_OF_PRODUCT);
     bind_int(s, ":product_id", product_id);
+    bind_int(s, ":cap", SCANS_MAX);
     int rc = read_ids(s, ids, SCANS_MAX, &n, e);
     for (size_t i = 0; i < n; i++)
-        campaign_scan(r, ids[i]);
+        scan_campaign(r, ids[i]); /* one that does not run is left at once */
     return rc;
 }
 
@@ -220,49 +130,141 @@ int execution_remove_device(struct db *w, int64_t device_id, int64_t now_ms, str
     return rc;
 }
 
-static int step_campaigns(struct rollout *r, struct db *w, int64_t now_ms, struct sink *sink, bool *again,
-                          struct err *e)
+/* ---- the round over campaigns */
+
+struct live {
+    int64_t id;
+    enum campaign_state state;
+    int64_t start_at_ms, end_at_ms;
+    bool dynamic;
+    int wave;
+    int64_t queued_to;
+    bool has_live; /* executions that are not over */
+};
+
+static int read_round(struct rollout *r, struct db *w, struct live out[CAMPAIGNS], size_t *n, struct err *e)
 {
-    struct {
-        int64_t id;
-        enum campaign_state state;
-    } live[256];
-    size_t n = 0;
-    struct stmt *s = db_stmt(w, Q_CAMPAIGN_LIVE);
+    struct stmt *s STMT_AUTO = db_stmt(w, Q_CAMPAIGN_ROUND);
+    bind_int(s, ":after_id", r->campaigns_after);
+    bind_int(s, ":cap", CAMPAIGNS);
     int rc = 0;
-    for (; n < ARRAY_SIZE(live) && (rc = stmt_step(s, e)) > 0; n++) {
-        live[n].id = col_int(s, 0);
-        live[n].state = (enum campaign_state)campaign_state_parse(col_ptr(s, 1));
-    }
-    stmt_end(s);
-    bool stepped = false; /* one large step a call: the writer has others to serve */
-    for (size_t i = 0; i < n && rc >= 0; i++) {
-        if (live[i].state == CAMPAIGN_RUNNING) {
-            rc = complete_if_done(r, w, live[i].id, now_ms, e);
-        } else if (stepped) {
-            *again = true;
-        } else {
-            stepped = true;
-            rc = live[i].state == CAMPAIGN_PREPARING ? prepare_step(r, w, live[i].id, now_ms, again, e)
-                                                     : cancel_step(r, w, live[i].id, now_ms, sink, again, e);
-        }
-    }
+    for (*n = 0; *n < CAMPAIGNS && (rc = stmt_step(s, e)) > 0; (*n)++)
+        out[*n] = (struct live){.id = col_int(s, 0),
+                                .state = (enum campaign_state)campaign_state_parse(col_ptr(s, 1)),
+                                .start_at_ms = col_int(s, 2),
+                                .end_at_ms = col_int(s, 3),
+                                .dynamic = col_int(s, 4),
+                                .wave = (int)col_int(s, 5),
+                                .queued_to = col_int(s, 6),
+                                .has_live = col_int(s, 7)};
     return rc < 0 ? rc : 0;
 }
 
-/* Offers to a device that is there; one that is away costs nothing (invariant 10). */
-static int offer_to(struct rollout *r, struct db *w, int64_t device_id, int64_t now_ms, struct sink *sink,
-                    struct err *e)
+/* Its rows are made: it runs, unless an operator has yet to say yes. */
+static int begin_running(struct rollout *r, struct db *w, struct campaign *c, int64_t now_ms, struct err *e)
 {
-    struct party p;
-    size_t sends = 0;
-    if (sink->n == sink->cap || !presence_there(r->presence, device_id, now_ms))
+    static const struct campaign_change approval = {.cause = "approval",
+                                                    .reason = "its devices are chosen; resume it to begin"};
+    if (c->policy.confirm == CONFIRM_OPERATOR)
+        return campaign_move(w, c, CAMPAIGN_PAUSED, &approval, now_ms, e);
+    int rc = campaign_move(w, c, CAMPAIGN_RUNNING, NULL, now_ms, e);
+    if (rc == 0)
+        rc = wave_begin(w, c->id, 0, now_ms, e);
+    if (rc == 0)
+        rc = wave_queued(w, c->id, INT64_MAX, e); /* wave 0 was queued as it was made */
+    scan_campaign(r, c->id);
+    return rc;
+}
+
+static int step_preparing(struct rollout *r, struct db *w, int64_t id, int64_t now_ms, struct err *e)
+{
+    struct campaign c;
+    bool done = false;
+    int rc = campaign_get(w, id, &c, e);
+    if (rc == 0)
+        rc = prepare_step(r, w, &c, now_ms, &done, e);
+    return rc == 0 && done ? begin_running(r, w, &c, now_ms, e) : rc;
+}
+
+static int step_running(struct rollout *r, struct db *w, const struct live *l, int64_t now_ms, bool *again,
+                        struct err *e)
+{
+    struct campaign c;
+    if (!l->has_live && !l->dynamic && l->queued_to == INT64_MAX)
+        return move(w, l->id, CAMPAIGN_COMPLETED, NULL, now_ms, e);
+    int rc = wave_step(r, w, l->id, l->wave, l->queued_to, now_ms, again, e);
+    if (rc < 0 || floor_div(now_ms, MINUTE_MS) == floor_div(r->ticked_ms, MINUTE_MS))
+        return rc;
+    rc = campaign_get(w, l->id, &c, e);
+    if (rc == 0)
+        scan_windows(r, &c, r->ticked_ms, now_ms);
+    return rc;
+}
+
+static int step_campaign(struct rollout *r, struct db *w, const struct live *l, int64_t now_ms,
+                         struct sink *sink, bool *large, bool *again, struct err *e)
+{
+    static const struct campaign_change over = {.cause = "end", .reason = "its end_at has come"};
+    bool open = l->state != CAMPAIGN_CANCELLED && l->state != CAMPAIGN_PREPARING;
+    if (open && l->end_at_ms && l->end_at_ms <= now_ms) {
+        *again = true;
+        return move(w, l->id, CAMPAIGN_CANCELLED, &over, now_ms, e);
+    }
+    if (l->state == CAMPAIGN_SCHEDULED && l->start_at_ms <= now_ms) {
+        *again = true;
+        return move(w, l->id, CAMPAIGN_PREPARING, NULL, now_ms, e);
+    }
+    if (l->state == CAMPAIGN_RUNNING)
+        return step_running(r, w, l, now_ms, again, e);
+    if (l->state != CAMPAIGN_PREPARING && l->state != CAMPAIGN_CANCELLED)
         return 0;
-    int rc = party_get_id(w, device_id, &p, e);
-    if (rc == 0)
-        rc = dispatch_device(r, w, &p, AGAIN_NOTHING, now_ms, &sink->out[sink->n], &sends, e);
-    if (rc == 0)
-        sink->n += sends;
+    if (*large) { /* one large step a call: the writer has others to serve */
+        *again = true;
+        return 0;
+    }
+    *large = true;
+    if (l->state == CAMPAIGN_CANCELLED)
+        return cancel_step(r, w, l->id, now_ms, sink, again, e);
+    *again = true;
+    return step_preparing(r, w, l->id, now_ms, e);
+}
+
+/* A stretch of the round; the next call goes on behind it, the one after its end begins anew. */
+static int step_campaigns(struct rollout *r, struct db *w, int64_t now_ms, struct sink *sink, bool *again,
+                          struct err *e)
+{
+    struct live live[CAMPAIGNS];
+    size_t n;
+    bool large = false;
+    int rc = read_round(r, w, live, &n, e);
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = step_campaign(r, w, &live[i], now_ms, sink, &large, again, e);
+    if (rc < 0)
+        return rc;
+    *again |= n == CAMPAIGNS;
+    r->campaigns_after = n == CAMPAIGNS ? live[n - 1].id : 0;
+    if (n < CAMPAIGNS)
+        r->ticked_ms = now_ms;
+    return 0;
+}
+
+/* ---- clocks of executions, and of devices */
+
+/* Who has rested long enough may be offered what waits. */
+static int end_quarantines(struct rollout *r, struct db *w, int64_t now_ms, struct sink *sink, bool *again,
+                           struct err *e)
+{
+    int64_t ids[RETRIES];
+    size_t n = 0;
+    int rc = device_quarantined(w, now_ms, ids, RETRIES, &n, e);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        rc = device_failures_set(w, ids[i], 0, 0, e);
+        if (rc == 0)
+            rc = timeline_add(w, ids[i], now_ms, "quarantine", 0, 0, e, "is over");
+        if (rc == 0)
+            rc = offer_to(r, w, ids[i], now_ms, sink, e);
+    }
+    *again |= n == RETRIES;
     return rc;
 }
 
@@ -329,7 +331,7 @@ static int offer_once_more(struct rollout *r, struct db *w, int64_t device_id, i
     size_t sends = 0;
     int rc = party_get_id(w, device_id, &p, e);
     if (rc == 0)
-        rc = dispatch_device(r, w, &p, AGAIN_OFFERED, now_ms, &sink->out[sink->n], &sends, e);
+        rc = dispatch_device(r, w, &p, AGAIN_OFFERED, false, now_ms, &sink->out[sink->n], &sends, e);
     sink->n += rc == 0 ? sends : 0;
     return rc;
 }
@@ -365,30 +367,6 @@ static int repeat_lost(struct rollout *r, struct db *w, int64_t now_ms, struct s
     return rc;
 }
 
-/* One stretch of one campaign's queued devices. */
-static int scan_step(struct rollout *r, struct db *w, int64_t now_ms, struct sink *sink, bool *again,
-                     struct err *e)
-{
-    int64_t ids[SCAN_DEVICES];
-    size_t n;
-    if (r->scans.n == 0 || sink->n == sink->cap)
-        return 0;
-    struct stmt *s = db_stmt(w, Q_EXECUTION_QUEUED);
-    bind_int(s, ":campaign_id", r->scans.at[0].campaign_id);
-    bind_int(s, ":after_device_id", r->scans.at[0].after_device_id);
-    bind_int(s, ":cap", SCAN_DEVICES);
-    int rc = read_ids(s, ids, SCAN_DEVICES, &n, e);
-    size_t done = 0;
-    for (; done < n && rc == 0 && sink->n < sink->cap; done++) {
-        rc = offer_to(r, w, ids[done], now_ms, sink, e);
-        r->scans.at[0].after_device_id = ids[done];
-    }
-    if (done == n && n < SCAN_DEVICES)
-        scan_remove(r, 0);
-    *again |= r->scans.n > 0 && sink->n < sink->cap;
-    return rc;
-}
-
 int rollout_tick(struct rollout *r, struct db *w, int64_t now_ms, struct outgoing out[], size_t cap,
                  size_t *n, bool *again, struct err *e)
 {
@@ -399,6 +377,8 @@ int rollout_tick(struct rollout *r, struct db *w, int64_t now_ms, struct outgoin
         rc = end_clocks(r, w, now_ms, &sink, again, e);
     if (rc == 0)
         rc = wake_retries(r, w, now_ms, &sink, again, e);
+    if (rc == 0)
+        rc = end_quarantines(r, w, now_ms, &sink, again, e);
     if (rc == 0)
         rc = repeat_lost(r, w, now_ms, &sink, again, e);
     if (rc == 0)

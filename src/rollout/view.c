@@ -43,16 +43,38 @@ int execution_view_get(struct db *db, int64_t id, struct execution_view *out, st
     return rc;
 }
 
-int execution_list(struct db *db, int64_t campaign_id, int state, int64_t after_device_id,
-                   struct execution_view out[], size_t cap, size_t *n, struct err *e)
+int execution_list(struct db *db, int64_t campaign_id, const struct execution_filter *f,
+                   int64_t after_device_id, struct execution_view out[], size_t cap, size_t *n, struct err *e)
 {
-    struct stmt *s = db_stmt(db, Q_EXECUTION_LIST);
+    struct stmt *s = db_stmt(db, f->state < 0 ? Q_EXECUTION_LIST : Q_EXECUTION_LIST_STATE);
     bind_int(s, ":campaign_id", campaign_id);
     bind_int(s, ":after_device_id", after_device_id);
-    if (state >= 0)
-        bind_int(s, ":state", state);
+    if (f->state >= 0)
+        bind_int(s, ":state", f->state);
+    if (f->by_wave)
+        bind_int(s, ":wave", f->wave);
     bind_int(s, ":cap", (int64_t)cap);
     return view_list(s, out, cap, n, e);
+}
+
+int campaign_failures(struct db *db, int64_t campaign_id, const char *tag_key, struct failure_group out[],
+                      size_t cap, size_t *n, struct err *e)
+{
+    struct stmt *s STMT_AUTO = db_stmt(db, Q_CAMPAIGN_FAILURES);
+    bind_int(s, ":campaign_id", campaign_id);
+    bind_text(s, ":key", tag_key);
+    bind_int(s, ":cap", (int64_t)cap);
+    int rc = 0;
+    for (*n = 0; *n < cap && (rc = stmt_step(s, e)) > 0; (*n)++) {
+        struct failure_group *g = &out[*n];
+        *g = (struct failure_group){.state = (enum execution_state)col_int(s, 0), .devices = col_int(s, 4)};
+        col_text(s, 1, g->reason, sizeof g->reason);
+        col_text(s, 2, g->from_version, sizeof g->from_version);
+        col_text(s, 3, g->tag, sizeof g->tag);
+        col_text(s, 5, g->example, sizeof g->example);
+        col_text(s, 6, g->detail, sizeof g->detail);
+    }
+    return rc < 0 ? rc : 0;
 }
 
 int execution_list_device(struct db *db, int64_t device_id, int64_t before_id, struct execution_view out[],

@@ -129,8 +129,7 @@ static int parse_time(const char *key, const char *text, int max, int *out, stru
     return 0;
 }
 
-/* The zone must be there now: a window that nobody can read would stay shut for ever. */
-static int check_zone(const struct window *w, struct err *e)
+int window_check(const struct window *w, struct err *e)
 {
     const struct zone *z = zone_get(window_by_device(w) ? "UTC" : w->tz, e);
     if (!z && (e->code == ERR_INVALID || e->code == ERR_NOT_FOUND))
@@ -168,12 +167,17 @@ static int parse(const json_t *object, struct window *out, struct err *e)
     return rc;
 }
 
+int window_read(const struct json_t *object, struct window *out, struct err *e)
+{
+    return parse(object, out, e) != 0 ? err_under(e, "window") : 0;
+}
+
 int window_parse(const struct json_t *object, struct window *out, struct err *e)
 {
     struct window w;
-    if (parse(object, &w, e) != 0)
-        return err_under(e, "window");
-    int rc = check_zone(&w, e);
+    int rc = window_read(object, &w, e);
+    if (rc == 0)
+        rc = window_check(&w, e);
     if (rc == 0)
         *out = w;
     return rc;

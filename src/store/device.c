@@ -12,6 +12,9 @@ static int read_device(struct stmt *s, struct device *out, struct err *e)
     d.registered_at_ms = col_int(s, 7);
     d.last_seen_at_ms = col_int(s, 8);
     d.revision = col_int(s, 9);
+    col_text(s, 10, d.pinned, sizeof d.pinned);
+    d.failures = col_int(s, 11);
+    d.quarantine_until_ms = col_int(s, 12);
     if (d.secret_len > sizeof d.secret)
         return err_set(e, ERR_INTERNAL,
                        "the secret of %s/%s is stored in a form that this otad does not know", d.product,
@@ -51,6 +54,7 @@ int device_insert(struct db *w, struct device *d, struct err *e)
     bind_blob(s, ":secret", d->secret_len ? d->secret : NULL, d->secret_len);
     bind_int(s, ":enabled", d->enabled);
     bind_int(s, ":paused", d->paused);
+    bind_text(s, ":pinned", d->pinned);
     bind_int(s, ":registered_at_ms", d->registered_at_ms);
     bind_int(s, ":last_seen_at_ms", d->last_seen_at_ms);
     rc = stmt_run(s, NULL, e);
@@ -74,6 +78,7 @@ int device_update(struct db *w, struct device *d, struct err *e)
     bind_blob(s, ":secret", d->secret_len ? d->secret : NULL, d->secret_len);
     bind_int(s, ":enabled", d->enabled);
     bind_int(s, ":paused", d->paused);
+    bind_text(s, ":pinned", d->pinned);
     rc = stmt_run(s, &changed, e);
     if (rc < 0)
         return rc;
@@ -147,6 +152,32 @@ int device_seen(struct db *w, int64_t id, int64_t at_ms, struct err *e)
     bind_int(s, ":id", id);
     bind_int(s, ":at_ms", at_ms);
     return stmt_run(s, NULL, e);
+}
+
+int device_failures_set(struct db *w, int64_t id, int64_t failures, int64_t quarantine_until_ms,
+                        struct err *e)
+{
+    struct stmt *s = db_stmt(w, Q_DEVICE_FAILURES_SET);
+
+    bind_int(s, ":id", id);
+    bind_int(s, ":failures", failures);
+    bind_int(s, ":quarantine_until_ms", quarantine_until_ms);
+    return stmt_run(s, NULL, e);
+}
+
+int device_quarantined(struct db *db, int64_t now_ms, int64_t ids[], size_t cap, size_t *n, struct err *e)
+{
+    STMT_AUTO struct stmt *s = db_stmt(db, Q_DEVICE_QUARANTINED);
+    size_t found = 0;
+    int rc;
+
+    bind_int(s, ":now_ms", now_ms);
+    bind_int(s, ":cap", (int64_t)cap);
+    while ((rc = stmt_step(s, e)) > 0)
+        ids[found++] = col_int(s, 0);
+    if (rc == 0)
+        *n = found;
+    return rc;
 }
 
 /* ---- lists */

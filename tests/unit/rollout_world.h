@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/json.h"
 #include "rollout/execution.h"
 #include "store/firmware.h"
 #include "store/product.h"
@@ -197,13 +198,44 @@ static inline struct campaign_spec spec_for(int64_t firmware_id)
     struct campaign_spec spec = {.firmware = {firmware_id}, .firmware_count = 1};
     strcpy(spec.name, "test");
     policy_defaults(&spec.policy);
+    spec.target = (struct target){.percent = 100, .source_states = ~0u};
+    spec.waves = (struct waves){.n = 1, .at = {{.upto = INT64_MAX}}};
     return spec;
 }
 
-static inline int64_t campaign_of(struct world *w, const struct campaign_spec *spec)
+static inline json_t *json_of(const char *text)
+{
+    json_t *value = json_loads(text, 0, NULL);
+    if (!value)
+        fail_msg("no JSON: %s", text);
+    return value;
+}
+
+/* The parts of a request, as JSON: NULL leaves one as it is. */
+static inline struct campaign_spec spec_with(int64_t firmware_id, const char *target, const char *waves,
+                                             const char *policy)
+{
+    struct campaign_spec spec = spec_for(firmware_id);
+    const char *const texts[] = {target, waves, policy};
+    struct err e = {0};
+    for (int i = 0; i < 3; i++) {
+        json_t *value = texts[i] ? json_of(texts[i]) : NULL;
+        int rc = !value   ? 0
+                 : i == 0 ? target_parse(value, &spec.target, spec.product, &e)
+                 : i == 1 ? waves_parse(value, spec.target.percent, &spec.waves, &e)
+                          : policy_parse(value, &spec.policy, &e);
+        json_decref(value);
+        if (rc < 0)
+            fail_msg("%s: %s", e.field, e.text);
+    }
+    return spec;
+}
+
+static inline int64_t campaign_of(struct world *w, struct campaign_spec *spec)
 {
     struct creation c = {.spec = *spec};
     must(w, create, &c);
+    campaign_spec_clear(spec);
     tick(w);
     return c.id;
 }

@@ -27,6 +27,7 @@ WRITES(insert, struct device, device_insert(w, a, e))
 WRITES(update, struct device, device_update(w, a, e))
 WRITES(delete, struct device, device_delete(w, a->id, 5, e))
 WRITES(seen, struct device, device_seen(w, a->id, a->last_seen_at_ms, e))
+WRITES(fails, struct device, device_failures_set(w, a->id, a->failures, a->quarantine_until_ms, e))
 WRITES(report, struct version_report,
        device_version_set(w, a->id, a->module, a->version, a->assumed, a->at_ms, &a->changed, e))
 WRITES(set_tags, struct tags, device_tags_set(w, a->id, a->tag, a->n, e))
@@ -85,6 +86,7 @@ static void test_comes_back_as_it_went_in(void **state)
                        .secret = {3, 0, 1, 200},
                        .secret_len = 4,
                        .paused = true,
+                       .pinned = "1.2.0",
                        .registered_at_ms = 7,
                        .last_seen_at_ms = 8};
     struct device back;
@@ -98,6 +100,9 @@ static void test_comes_back_as_it_went_in(void **state)
     assert_memory_equal(back.secret, d.secret, sizeof d.secret);
     assert_false(back.enabled);
     assert_true(back.paused);
+    assert_string_equal(back.pinned, "1.2.0");
+    assert_int_equal(back.failures, 0);
+    assert_int_equal(back.quarantine_until_ms, 0);
     assert_int_equal(back.registered_at_ms, 7);
     assert_int_equal(back.last_seen_at_ms, 8);
     assert_int_equal(back.revision, 1);
@@ -165,13 +170,19 @@ static void test_update_needs_the_stored_revision(void **state)
 
     d.paused = true;
     d.secret_len = 2;
+    strcpy(d.pinned, "2.0");
     assert_int_equal(update(f, &d, &e), 0);
     assert_int_equal(d.revision, 2);
     assert_int_equal(update(f, &stale, &e), -ERR_PRECONDITION);
     assert_int_equal(device_get_id(f->db, d.id, &back, &e), 0);
     assert_true(back.paused);
     assert_int_equal(back.secret_len, 2);
+    assert_string_equal(back.pinned, "2.0");
     assert_int_equal(back.revision, 2);
+    *d.pinned = '\0';
+    assert_int_equal(update(f, &d, &e), 0);
+    assert_int_equal(device_get_id(f->db, d.id, &back, &e), 0);
+    assert_string_equal(back.pinned, "");
 }
 
 static void test_id_of_a_deleted_device_is_never_used_again(void **state)
@@ -210,6 +221,71 @@ static void test_seen_goes_forward(void **state)
         assert_int_equal(device_get_id(f->db, d.id, &back, &e), 0);
         assert_int_equal(back.last_seen_at_ms, rows[i].expected_ms);
     }
+}
+
+/* ---- quarantine */
+
+static void set_failures(struct fixture *f, int64_t id, int64_t failures, int64_t until_ms)
+{
+    struct device d = {.id = id, .failures = failures, .quarantine_until_ms = until_ms};
+    struct err e;
+
+    assert_int_equal(fails(f, &d, &e), 0);
+}
+
+static void test_failures_are_no_edit(void **state)
+{
+    struct fixture *f = *state;
+    struct device d = add(f, product(f, "a"), "one"), back;
+    struct device_filter all = {0};
+    struct err e;
+    size_t n = 0;
+
+    set_failures(f, d.id, 3, 500);
+    set_failures(f, d.id + 1, 3, 500); /* nobody */
+    assert_int_equal(device_get_id(f->db, d.id, &back, &e), 0);
+    assert_int_equal(back.failures, 3);
+    assert_int_equal(back.quarantine_until_ms, 500);
+    assert_int_equal(back.revision, 1);
+    assert_int_equal(update(f, &d, &e), 0); /* read before, and takes nothing of it back */
+    assert_int_equal(device_list(f->db, &all, 0, &back, 1, &n, &e), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(back.failures, 3);
+    assert_int_equal(back.quarantine_until_ms, 500);
+}
+
+static void test_quarantines_that_have_ended(void **state)
+{
+    static const struct {
+        int64_t now_ms;
+        size_t cap;
+        const char *names; /* in the order of their ends */
+    } rows[] = {{99, 8, ""},     {100, 8, "b"},  {199, 8, "b"}, {200, 8, "ba"},
+                {300, 8, "bac"}, {300, 2, "ba"}, {300, 1, "b"}, {INT64_MAX, 8, "bac"}};
+    static const int64_t until_ms[] = {200, 100, 300, 0};
+    struct fixture *f = *state;
+    int64_t a = product(f, "a"), ids[8];
+    struct err e;
+
+    for (size_t i = 0; i < ARRAY_SIZE(until_ms); i++)
+        set_failures(f, add(f, a, (char[]){(char)('a' + i), '\0'}).id, 1, until_ms[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        char names[16] = "";
+        size_t n = 9;
+
+        assert_int_equal(device_quarantined(f->db, rows[i].now_ms, ids, rows[i].cap, &n, &e), 0);
+        for (size_t k = 0; k < n; k++) {
+            struct device d;
+
+            assert_int_equal(device_get_id(f->db, ids[k], &d, &e), 0);
+            strcat(names, d.name);
+        }
+        assert_string_equal(names, rows[i].names);
+    }
+    set_failures(f, ids[0], 0, 0);
+    size_t n = 9;
+    assert_int_equal(device_quarantined(f->db, 100, ids, 8, &n, &e), 0);
+    assert_int_equal(n, 0);
 }
 
 /* ---- lists */
@@ -437,6 +513,8 @@ int main(void)
         IN_STORE(test_update_needs_the_stored_revision),
         IN_STORE(test_id_of_a_deleted_device_is_never_used_again),
         IN_STORE(test_seen_goes_forward),
+        IN_STORE(test_failures_are_no_edit),
+        IN_STORE(test_quarantines_that_have_ended),
         IN_STORE(test_lists),
         IN_STORE(test_tags_are_replaced),
         IN_STORE(test_as_many_tags_as_there_is_room_for),

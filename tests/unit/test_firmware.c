@@ -242,6 +242,10 @@ static int in_campaign(struct db *w, void *arg, struct err *e)
     bind_text(s, ":target", "{}");
     bind_text(s, ":policy", "{}");
     bind_text(s, ":ext_data", "");
+    bind_text(s, ":waves", "[]");
+    static const char *const zeros[] = {":dynamic", ":salt", ":puts_back", ":start_at_ms", ":end_at_ms"};
+    for (size_t i = 0; i < ARRAY_SIZE(zeros); i++)
+        bind_int(s, zeros[i], 0);
     bind_int(s, ":now_ms", 1);
     rc = stmt_run(s, NULL, e);
     if (rc < 0)
@@ -274,6 +278,7 @@ static int end_campaign(struct db *w, void *arg, struct err *e)
     bind_int(s, ":id", 1);
     bind_text(s, ":from", ending->from);
     bind_text(s, ":to", ending->to);
+    bind_text(s, ":cause", "");
     bind_text(s, ":reason", "");
     bind_int(s, ":forced", ending->forced);
     bind_int(s, ":now_ms", 1);

@@ -35,6 +35,10 @@ static int name_it(struct db *w, int64_t id, struct err *e)
     bind_text(s, ":target", "{}");
     bind_text(s, ":policy", "{}");
     bind_text(s, ":ext_data", "");
+    bind_text(s, ":waves", "[]");
+    static const char *const zeros[] = {":dynamic", ":salt", ":puts_back", ":start_at_ms", ":end_at_ms"};
+    for (size_t i = 0; i < ARRAY_SIZE(zeros); i++)
+        bind_int(s, zeros[i], 0);
     bind_int(s, ":now_ms", 1);
     if (stmt_run(s, NULL, e) < 0)
         return -(int)e->code;

@@ -37,7 +37,8 @@ static struct execution_view execution(struct world *w, int64_t campaign_id)
     struct execution_view v;
     struct err e;
     size_t n;
-    assert_int_equal(execution_list(reader(w), campaign_id, -1, 0, &v, 1, &n, &e), 0);
+    assert_int_equal(
+        execution_list(reader(w), campaign_id, &(struct execution_filter){.state = -1}, 0, &v, 1, &n, &e), 0);
     assert_int_equal(n, 1);
     return v;
 }

@@ -101,7 +101,8 @@ static struct execution_view execution_of(struct world *w, int64_t campaign_id, 
     struct execution_view v[64];
     size_t n;
     struct err e;
-    assert_int_equal(execution_list(reader(w), campaign_id, -1, 0, v, 64, &n, &e), 0);
+    assert_int_equal(
+        execution_list(reader(w), campaign_id, &(struct execution_filter){.state = -1}, 0, v, 64, &n, &e), 0);
     for (size_t i = 0; i < n; i++)
         if (strcmp(v[i].device, device) == 0)
             return v[i];
@@ -1016,21 +1017,24 @@ static void test_targets(void **state)
     must(w, tag_device, "d2");
     must(w, tag_device, "d3");
     static const struct {
-        const char *devices, *tags;
+        const char *target;
         int expected;
     } table[] = {
-        {NULL, NULL, 4},
-        {"[\"d1\",\"d4\"]", NULL, 2},
-        {NULL, "{\"site\":\"A\"}", 2},
-        {NULL, "{\"site\":\"A\",\"rack\":\"4\"}", 0},
-        {"[\"d1\",\"d3\"]", "{\"site\":\"A\",\"rack\":\"3\"}", 1},
+        {NULL, 4},
+        {"{\"devices\":[\"d1\",\"d4\"]}", 2},
+        {"{\"tags\":{\"site\":\"A\"}}", 2},
+        {"{\"tags\":{\"site!\":\"A\"}}", 2},
+        {"{\"tags\":{\"site\":true}}", 2},
+        {"{\"tags\":{\"rack\":false}}", 2},
+        {"{\"tags\":{\"site\":\"A\",\"rack\":false}}", 0},
+        {"{\"devices\":[\"d1\",\"d3\"],\"tags\":{\"site\":\"A\",\"rack\":\"3\"}}", 1},
+        {"{\"version\":\">=1.0 <1.1\"}", 4},
+        {"{\"version\":\">1.0\"}", 0},
     };
     for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
         char version[8];
         snprintf(version, sizeof version, "2.%zu", i);
-        struct campaign_spec spec = spec_for(firmware(w, version));
-        spec.devices_json = table[i].devices;
-        spec.tags_json = table[i].tags;
+        struct campaign_spec spec = spec_with(firmware(w, version), table[i].target, NULL, NULL);
         int64_t id = campaign_of(w, &spec);
         assert_int_equal(query(w, "SELECT count(*) FROM execution WHERE campaign_id = ?", id),
                          table[i].expected);
@@ -1043,23 +1047,26 @@ static void test_creation_refused(void **state)
     struct world *w = *state;
     int64_t good = firmware(w, "1.1"), same_module = firmware(w, "1.2");
     static const struct {
-        const char *product, *devices, *field;
+        const char *target, *field;
         int second; /* 0 none, 1 the same module, 2 unknown */
     } table[] = {
-        {"other", NULL, "target.product", 0},
-        {"", "[\"nobody\"]", "target.devices", 0},
-        {"", NULL, "firmware", 1},
-        {"", NULL, "firmware", 2},
+        {"{\"product\":\"other\"}", "target.product", 0},
+        {"{\"devices\":[\"nobody\"]}", "target.devices", 0},
+        {"{\"tags\":{\"site\":\"Z\"}}", "target.tags", 0},
+        {"{\"tags\":{\"siet!\":\"A\"}}", "target.tags", 0},
+        {"{\"version\":\"newest\"}", "target.version", 0},
+        {"{\"campaign\":99}", "target.campaign", 0},
+        {NULL, "firmware", 1},
+        {NULL, "firmware", 2},
     };
     for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
-        struct creation c = {.spec = spec_for(good)};
+        struct creation c = {.spec = spec_with(good, table[i].target, NULL, NULL)};
         struct err e = {0};
-        strcpy(c.spec.product, table[i].product);
-        c.spec.devices_json = table[i].devices;
         if (table[i].second)
             c.spec.firmware[c.spec.firmware_count++] = table[i].second == 1 ? same_module : 4711;
         assert_int_equal(try_it(w, create, &c, &e), -ERR_INVALID);
         assert_string_equal(e.field, table[i].field);
+        campaign_spec_clear(&c.spec);
     }
     assert_int_equal(query(w, "SELECT count(*) FROM campaign", 0), 0);
 }
@@ -1220,8 +1227,13 @@ static void test_many_devices_in_steps(void **state)
     }
     int64_t id = campaign(w, firmware(w, "1.1"));
     assert_int_equal(w->sent, 60);
-    for (size_t i = 1; i < w->sent; i++)
-        assert_true(w->out[i].offer.id > w->out[i - 1].offer.id); /* each once */
+    size_t in_order = 0;
+    for (size_t i = 0; i < w->sent; i++)
+        for (size_t k = 0; k < i; k++) {
+            assert_true(w->out[i].offer.id != w->out[k].offer.id);
+            in_order += k + 1 == i && w->out[i].offer.id == w->out[k].offer.id + 1;
+        }
+    assert_in_range(in_order, 0, 10); /* neighbours by registration are not offered together */
     assert_int_equal(query(w, "SELECT n FROM wave_count WHERE state = 2 AND campaign_id = ?", id), 60);
     check_world(w);
 }

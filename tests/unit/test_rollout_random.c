@@ -168,7 +168,7 @@ static int64_t number(struct world *w, const char *sql, int64_t arg)
 static const char *const wrongs[] = {
     /* 9 */
     "SELECT count(*) FROM (SELECT campaign_id, state, count(*) FROM execution GROUP BY 1, 2 "
-    "EXCEPT SELECT campaign_id, state, n FROM wave_count)",
+    "EXCEPT SELECT campaign_id, state, sum(n) FROM wave_count GROUP BY 1, 2)",
     "SELECT (SELECT count(*) FROM execution) <> (SELECT coalesce(sum(n), 0) FROM wave_count)",
     "SELECT count(*) FROM wave_count WHERE n < 0",
     /* 2 */
@@ -181,13 +181,13 @@ static const char *const wrongs[] = {
     "WHERE x.attempt > json_extract(c.policy, '$.max_attempts')",
     "SELECT count(*) FROM execution WHERE (deadline_at_ms IS NOT NULL) <> (state BETWEEN 2 AND 6)",
     "SELECT count(*) FROM execution x WHERE x.state BETWEEN 6 AND 7 AND x.attempt > 0 AND EXISTS "
-    "(SELECT 1 FROM execution_module m WHERE m.execution_id = x.id AND m.done_at_ms = 0)",
+    "(SELECT 1 FROM part m WHERE m.execution_id = x.id AND m.done_at_ms = 0)",
     "SELECT count(*) FROM execution x WHERE x.state < 6 AND NOT EXISTS "
-    "(SELECT 1 FROM execution_module m WHERE m.execution_id = x.id AND m.done_at_ms = 0)",
+    "(SELECT 1 FROM part m WHERE m.execution_id = x.id AND m.done_at_ms = 0)",
     "SELECT count(*) FROM campaign c JOIN execution x ON x.campaign_id = c.id "
     "WHERE c.state = 'completed' AND x.state < 7",
     /* 5: of what waits for a device's module, one is left */
-    "SELECT count(*) FROM (SELECT 1 FROM execution x JOIN execution_module m ON m.execution_id = x.id "
+    "SELECT count(*) FROM (SELECT 1 FROM execution x JOIN part m ON m.execution_id = x.id "
     "JOIN campaign c ON c.id = x.campaign_id AND c.state <> 'cancelled' "
     "WHERE x.state < 2 AND m.done_at_ms = 0 GROUP BY m.device_id, m.module HAVING count(*) > 1)",
 };
@@ -409,6 +409,8 @@ static void start_campaign(struct world *w)
         spec.firmware[spec.firmware_count++] = w->firmware[(first + i) % MODULES][roll(w, VERSIONS)];
     strcpy(spec.name, "random");
     policy_defaults(&spec.policy);
+    spec.target = (struct target){.percent = 100, .source_states = ~0u};
+    spec.waves = (struct waves){.n = 1, .at = {{.upto = INT64_MAX}}};
     spec.policy.max_attempts = 1 + (int64_t)roll(w, 3);
     spec.policy.retry_after_ms = one_of(w, spans, ARRAY_SIZE(spans));
     spec.policy.health_hold_off_ms = one_of(w, spans, ARRAY_SIZE(spans));

@@ -111,7 +111,9 @@ static void knows_its_query(void **state)
         const char *method, *path, *query, *unknown;
     } rows[] = {
         {"POST", "/api/v1/campaigns", "", NULL},
-        {"POST", "/api/v1/campaigns", "dry_run=1", "dry_run"},
+        {"POST", "/api/v1/campaigns", "dry_run=1", NULL},
+        {"POST", "/api/v1/campaigns", "dry-run=1", "dry-run"},
+        {"POST", "/api/v1/campaigns/1/start", "dry_run=1", "dry_run"},
         {"POST", "/api/v1/campaigns/1/cancel", "force=1", NULL},
         {"POST", "/api/v1/campaigns/1/pause", "force=1", "force"},
         {"DELETE", "/api/v1/products/x", "force=1", "force"},

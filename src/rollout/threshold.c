@@ -1,0 +1,147 @@
+/* Invariant 7: what an end does to its campaign, in the transaction of that end. */
+#include "rollout/execution.h"
+#include "rollout/pace.h"
+
+#include <stdio.h>
+
+#define FINISHED                                                                      \
+    (1u << EXECUTION_SUCCEEDED | 1u << EXECUTION_FAILED | 1u << EXECUTION_TIMED_OUT | \
+     1u << EXECUTION_REJECTED | 1u << EXECUTION_ROLLED_BACK)
+/* Whose end says nothing of the firmware: they are taken out of the sum. */
+#define WITHDRAWN (1u << EXECUTION_CANCELLED | 1u << EXECUTION_SUPERSEDED | 1u << EXECUTION_REMOVED)
+
+/* Of the campaign's waves, not of what was over when it was made. */
+struct sums {
+    int64_t all[EXECUTION_STATES];
+    int64_t wave[EXECUTION_STATES]; /* of one wave */
+};
+
+static int add_up(struct db *db, int64_t campaign_id, int wave, struct sums *out, struct err *e)
+{
+    struct stmt *s STMT_AUTO = db_stmt(db, Q_WAVE_COUNTS);
+    int rc;
+    *out = (struct sums){0};
+    bind_int(s, ":campaign_id", campaign_id);
+    while ((rc = stmt_step(s, e)) > 0) {
+        int64_t of = col_int(s, 0), state = col_int(s, 1), n = col_int(s, 2);
+        if (of < 0 || state < 0 || state >= EXECUTION_STATES)
+            continue;
+        out->all[state] += n;
+        out->wave[state] += of == wave ? n : 0;
+    }
+    return rc;
+}
+
+static int64_t sum(const int64_t counts[EXECUTION_STATES], unsigned states)
+{
+    int64_t n = 0;
+    for (int state = 0; state < EXECUTION_STATES; state++)
+        n += states & 1u << state ? counts[state] : 0;
+    return n;
+}
+
+struct finding {
+    bool stop;
+    enum stop_action then;
+    char why[CAMPAIGN_REASON_SIZE];
+};
+
+static void ask_rules(const struct policy *p, const struct sums *sums, struct finding *out)
+{
+    int64_t finished = sum(sums->all, FINISHED);
+    for (size_t i = 0; i < p->stop_count && !out->stop; i++) {
+        const struct stop_rule *rule = &p->stop[i];
+        int64_t bad = sum(sums->all, rule->on);
+        if (finished < rule->min_finished || bad == 0 || bad * 100 < rule->pct * finished)
+            continue;
+        *out = (struct finding){.stop = true, .then = rule->then};
+        int n = snprintf(out->why, sizeof out->why, "%lld of %lld finished devices ended", (long long)bad,
+                         (long long)finished);
+        for (int state = 0; state < EXECUTION_STATES; state++)
+            if (rule->on & 1u << state && sums->all[state])
+                n += snprintf(out->why + n, sizeof out->why - (size_t)n, " %s (%lld),",
+                              execution_state_word((enum execution_state)state), (long long)sums->all[state]);
+        snprintf(out->why + n, sizeof out->why - (size_t)n,
+                 " which is %lld %%: the rule stops at %lld %% of %lld", (long long)(bad * 100 / finished),
+                 (long long)rule->pct, (long long)rule->min_finished);
+    }
+}
+
+int64_t wave_needs(int64_t success_pct, int64_t devices)
+{
+    return (success_pct * devices + 99) / 100;
+}
+
+static void ask_wave(const struct policy *p, const struct sums *sums, int wave, int64_t success_pct,
+                     struct finding *out)
+{
+    int64_t total = sum(sums->wave, ~WITHDRAWN), succeeded = sums->wave[EXECUTION_SUCCEEDED];
+    int64_t left = total - sum(sums->wave, FINISHED), needs = wave_needs(success_pct, total);
+    if (out->stop || succeeded + left >= needs)
+        return;
+    *out = (struct finding){.stop = true, .then = p->wave_failed};
+    snprintf(out->why, sizeof out->why,
+             "wave %d cannot reach %lld %% any more: %lld of %lld devices must succeed, %lld have, %lld "
+             "failed and "
+             "%lld are left",
+             wave, (long long)success_pct, (long long)needs, (long long)total, (long long)succeeded,
+             (long long)(total - succeeded - left), (long long)left);
+}
+
+/* 0 where the wave has none to meet, or is behind. */
+static int current_success(struct db *db, int64_t campaign_id, int wave, int64_t *pct, struct err *e)
+{
+    struct pace pace;
+    int rc = pace_get(db, campaign_id, &pace, e);
+    *pct = 0;
+    if (rc < 0 || pace.wave != wave)
+        return rc;
+    struct stmt *s STMT_AUTO = db_stmt(db, Q_WAVE_GET);
+    bind_int(s, ":campaign_id", campaign_id);
+    bind_int(s, ":wave", wave);
+    rc = stmt_step(s, e);
+    if (rc > 0)
+        *pct = col_int(s, 0);
+    return rc < 0 ? rc : 0;
+}
+
+static int stop(struct db *w, struct execution *x, const struct finding *f, int64_t now_ms, struct err *e)
+{
+    struct campaign c;
+    enum campaign_state to = f->then == STOP_CANCEL ? CAMPAIGN_CANCELLED : CAMPAIGN_PAUSED;
+    struct campaign_change change = {.cause = "threshold", .reason = f->why};
+    int rc = campaign_get(w, x->campaign_id, &c, e);
+    if (rc == 0)
+        rc = campaign_move(w, &c, to, &change, now_ms, e);
+    if (rc == 0)
+        x->campaign_state = to;
+    return rc;
+}
+
+int threshold_check(struct db *w, struct execution *x, int64_t now_ms, struct err *e)
+{
+    struct finding found = {0};
+    struct sums sums;
+    int64_t success_pct = 0;
+    if (x->wave < 0 || x->campaign_state != CAMPAIGN_RUNNING || !(FINISHED & 1u << x->state))
+        return 0;
+    int rc =
+        x->state == EXECUTION_SUCCEEDED ? 0 : current_success(w, x->campaign_id, x->wave, &success_pct, e);
+    if (rc < 0 || (!success_pct && !x->policy.stop_count))
+        return rc;
+    rc = add_up(w, x->campaign_id, x->wave, &sums, e);
+    if (rc < 0)
+        return rc;
+    ask_rules(&x->policy, &sums, &found);
+    ask_wave(&x->policy, &sums, x->wave, success_pct, &found);
+    return found.stop ? stop(w, x, &found, now_ms, e) : 0;
+}
+
+int wave_success(struct db *db, int64_t campaign_id, int wave, int64_t success_pct, bool *met, struct err *e)
+{
+    struct sums sums;
+    int rc = add_up(db, campaign_id, wave, &sums, e);
+    if (rc == 0)
+        *met = sums.wave[EXECUTION_SUCCEEDED] >= wave_needs(success_pct, sum(sums.wave, ~WITHDRAWN));
+    return rc;
+}

@@ -1,0 +1,247 @@
+#include "rollout/wave.h"
+
+#include "base/json.h"
+#include "store/device.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- reading */
+
+static int read_tags(const json_t *object, struct wave *out, struct err *e)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)object, key, value)
+    {
+        if (!str_is_name(key, TAG_KEY_SIZE) || !json_is_string(value))
+            return err_field(e, ERR_INVALID, "waves", "the tags of a wave are keys with texts: %.64s is none",
+                             key);
+    }
+    if (json_object_size(object) == 0)
+        return err_field(e, ERR_INVALID, "waves", "the tags of a wave name no tag");
+    out->tags = json_text(object);
+    return 0;
+}
+
+static int read_wave(const json_t *object, int64_t target_percent, int64_t *percent, struct wave *out,
+                     struct err *e)
+{
+    const json_t *tags = NULL;
+    const struct json_field fields[] = {
+        {.key = "count", .kind = JSON_KIND_INT, .out = &out->devices, .min = 1, .max = 100000000},
+        {.key = "percent", .kind = JSON_KIND_INT, .out = percent, .min = 1, .max = 100},
+        {.key = "tags", .kind = JSON_KIND_OBJECT, .out = &tags},
+        {.key = "success_pct", .kind = JSON_KIND_INT, .out = &out->success_pct, .min = 0, .max = 100},
+        {.key = "soak", .kind = JSON_KIND_SPAN, .out = &out->soak_ms},
+    };
+    *percent = 0;
+    if (!json_is_object(object))
+        return err_field(e, ERR_INVALID, "waves", "waves must be a list of objects");
+    if (json_read(object, fields, ARRAY_SIZE(fields), true, e) < 0)
+        return err_under(e, "waves");
+    if ((out->devices > 0) + (*percent > 0) + (tags != NULL) != 1)
+        return err_field(e, ERR_INVALID, "waves", "a wave has one of count, percent and tags");
+    out->upto = hash_below(*percent * target_percent);
+    return tags ? read_tags(tags, out, e) : 0;
+}
+
+static int check_sum(size_t i, int64_t percent, int64_t *before, struct err *e)
+{
+    if (percent && percent <= *before)
+        return err_field(
+            e, ERR_INVALID, "waves",
+            "the waves do not add up: wave %zu goes to %lld %%, which the one before it reached: "
+            "percents are of the whole target, and rise",
+            i, (long long)percent);
+    *before = percent ? percent : *before;
+    return 0;
+}
+
+int waves_parse(const struct json_t *list, int64_t target_percent, struct waves *out, struct err *e)
+{
+    int64_t percent = 100, reached = 0;
+    size_t n = json_array_size(list);
+    int rc = 0;
+    *out = (struct waves){.n = 1, .at = {{.upto = INT64_MAX}}};
+    if (!list)
+        return 0;
+    if (n == 0 || n > WAVES_MAX)
+        return err_field(e, ERR_INVALID, "waves", "waves must be a list of 1 to %d", WAVES_MAX);
+    out->n = n;
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        bool last = i + 1 == n;
+        out->at[i] = (struct wave){.success_pct = last ? 0 : 100};
+        rc = read_wave(json_array_get(list, i), target_percent, &percent, &out->at[i], e);
+        if (rc == 0)
+            rc = check_sum(i, percent, &reached, e);
+    }
+    if (rc == 0 && percent != 100)
+        rc =
+            err_field(e, ERR_INVALID, "waves",
+                      "the waves do not add up: the last one must take all that are left, {\"percent\":100}");
+    out->at[n - 1].upto = INT64_MAX;
+    return rc;
+}
+
+void waves_copy(struct waves *out, const struct waves *w)
+{
+    *out = *w;
+    for (size_t i = 0; i < WAVES_MAX; i++)
+        if (w->at[i].tags && !(out->at[i].tags = strdup(w->at[i].tags)))
+            abort();
+}
+
+int waves_check(struct db *db, const struct waves *w, struct err *e)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        if (!w->at[i].tags)
+            continue;
+        struct stmt *q STMT_AUTO = db_stmt(db, Q_TARGET_UNKNOWN_VALUE);
+        bind_text(q, ":tags", w->at[i].tags);
+        int rc = stmt_step(q, e);
+        if (rc > 0)
+            return err_field(e, ERR_INVALID, "waves", "no device has the tag %.64s=%.128s of wave %zu",
+                             col_ptr(q, 0), col_ptr(q, 1), i);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+void waves_clear(struct waves *w)
+{
+    for (size_t i = 0; i < WAVES_MAX; i++)
+        free(w->at[i].tags);
+    *w = (struct waves){0};
+}
+
+bool waves_need_survey(const struct waves *w)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (w->at[i].devices > 0 && w->at[i].upto == 0)
+            return true;
+    return false;
+}
+
+/* ---- in the store */
+
+int waves_insert(struct db *w, int64_t campaign_id, const struct waves *waves, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; i < waves->n && rc == 0; i++) {
+        const struct wave *wave = &waves->at[i];
+        struct stmt *s = db_stmt(w, Q_WAVE_INSERT);
+        bind_int(s, ":campaign_id", campaign_id);
+        bind_int(s, ":wave", (int64_t)i);
+        bind_int(s, ":devices", wave->devices);
+        if (wave->upto)
+            bind_int(s, ":upto", wave->upto);
+        bind_text(s, ":tags", wave->tags);
+        bind_int(s, ":success_pct", wave->success_pct);
+        bind_int(s, ":soak_ms", wave->soak_ms);
+        rc = stmt_run(s, NULL, e);
+    }
+    return rc;
+}
+
+int waves_load(struct db *db, int64_t campaign_id, struct waves *out, struct err *e)
+{
+    struct stmt *s STMT_AUTO = db_stmt(db, Q_WAVES_GET);
+    bind_int(s, ":campaign_id", campaign_id);
+    int rc = 0;
+    *out = (struct waves){0};
+    for (; out->n < WAVES_MAX && (rc = stmt_step(s, e)) > 0; out->n++) {
+        const char *tags = col_ptr(s, 2);
+        out->at[out->n] = (struct wave){.devices = col_int(s, 0),
+                                        .upto = col_int(s, 1),
+                                        .tags = tags ? strdup(tags) : NULL,
+                                        .success_pct = col_int(s, 3),
+                                        .soak_ms = col_int(s, 4),
+                                        .started_at_ms = col_int(s, 5),
+                                        .met_at_ms = col_int(s, 6)};
+    }
+    return rc < 0 ? rc : 0;
+}
+
+int wave_of(struct db *db, const struct waves *waves, int64_t device_id, int64_t hash, int *wave,
+            struct err *e)
+{
+    int rc = 0;
+    bool in = false;
+    for (size_t i = 0; i < waves->n && rc == 0 && !in; i++) {
+        if (waves->at[i].tags)
+            rc = device_has_tags(db, device_id, waves->at[i].tags, &in, e);
+        else
+            in = hash < waves->at[i].upto;
+        *wave = (int)i;
+    }
+    return rc;
+}
+
+/* ---- the survey */
+
+int survey_add(struct db *db, struct survey *s, const struct waves *waves, int64_t device_id, int64_t hash,
+               struct err *e)
+{
+    struct surveyed one = {.hash = hash};
+    int rc = 0;
+    if (s->n == s->cap) {
+        size_t cap = s->cap ? s->cap * 2 : 1024;
+        struct surveyed *at = realloc(s->at, cap * sizeof *at);
+        if (!at)
+            return err_set(e, ERR_INTERNAL, "out of memory");
+        s->at = at;
+        s->cap = cap;
+    }
+    for (size_t i = 0; i < waves->n && rc == 0; i++) {
+        bool has = false;
+        if (waves->at[i].tags)
+            rc = device_has_tags(db, device_id, waves->at[i].tags, &has, e);
+        one.tagged |= (uint32_t)has << i;
+    }
+    if (rc == 0)
+        s->at[s->n++] = one;
+    return rc;
+}
+
+static int by_hash(const void *a, const void *b)
+{
+    const struct surveyed *x = a, *y = b;
+    return (x->hash > y->hash) - (x->hash < y->hash);
+}
+
+/* Takes out those who are of wave i; a wave by number, whose limit is not known, takes the first so many. */
+static void take(struct survey *s, size_t i, struct wave *wave)
+{
+    bool by_number = wave->devices > 0 && wave->upto == 0;
+    int64_t left = wave->devices;
+    size_t kept = 0;
+    if (by_number)
+        wave->upto = INT64_MAX;
+    for (size_t k = 0; k < s->n; k++) {
+        bool in = wave->tags ? s->at[k].tagged >> i & 1 : by_number ? left > 0 : s->at[k].hash < wave->upto;
+        if (in)
+            left--;
+        else if (by_number && wave->upto == INT64_MAX)
+            wave->upto = s->at[k].hash;
+        if (!in)
+            s->at[kept++] = s->at[k];
+    }
+    s->n = kept;
+}
+
+void survey_settle(struct survey *s, struct waves *waves)
+{
+    if (s->n)
+        qsort(s->at, s->n, sizeof *s->at, by_hash);
+    for (size_t i = 0; i < waves->n; i++)
+        take(s, i, &waves->at[i]);
+}
+
+void survey_clear(struct survey *s)
+{
+    free(s->at);
+    *s = (struct survey){0};
+}

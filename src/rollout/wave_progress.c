@@ -1,0 +1,137 @@
+/* The waves of a campaign that runs. */
+#include "rollout/execution.h"
+#include "rollout/pace.h"
+
+#include "base/log.h"
+
+#define STRETCH 2000 /* executions queued in one transaction */
+
+int wave_begin(struct db *w, int64_t id, int wave, int64_t now_ms, struct err *e)
+{
+    int rc = pace_start(w, id, wave, e);
+    if (rc < 0)
+        return rc;
+    struct stmt *s = db_stmt(w, Q_WAVE_STARTED);
+    bind_int(s, ":campaign_id", id);
+    bind_int(s, ":wave", wave);
+    bind_int(s, ":now_ms", now_ms);
+    rc = stmt_run(s, NULL, e);
+    if (rc == 0 && wave > 0)
+        log_info("campaign %lld: wave %d starts", (long long)id, wave);
+    return rc;
+}
+
+int wave_queued(struct db *w, int64_t campaign_id, int64_t to_id, struct err *e)
+{
+    struct stmt *s = db_stmt(w, Q_PACE_QUEUED);
+    bind_int(s, ":campaign_id", campaign_id);
+    bind_int(s, ":queued_to", to_id);
+    return stmt_run(s, NULL, e);
+}
+
+/* Where the stretch ends; INT64_MAX when there is nothing behind it. */
+static int stretch_end(struct db *w, int64_t campaign_id, int64_t after_id, int64_t *to_id, struct err *e)
+{
+    struct stmt *s STMT_AUTO = db_stmt(w, Q_WAVE_QUEUE_END);
+    bind_int(s, ":campaign_id", campaign_id);
+    bind_int(s, ":after_id", after_id);
+    bind_int(s, ":cap", STRETCH);
+    int rc = stmt_step(s, e);
+    if (rc > 0)
+        *to_id = col_int(s, 0) ? col_int(s, 0) : INT64_MAX;
+    return rc < 0 ? rc : 0;
+}
+
+/* Pending executions of waves that have started are queued: the one move that is made of many at once, since
+ * it is the same for all, and no device need know. */
+static int queue_stretch(struct db *w, int64_t campaign_id, int wave, int64_t after_id, int64_t *to_id,
+                         int64_t now_ms, struct err *e)
+{
+    int64_t moved[WAVES_MAX] = {0};
+    int rc = stretch_end(w, campaign_id, after_id, to_id, e);
+    if (rc < 0)
+        return rc;
+    struct stmt *s = db_stmt(w, Q_WAVE_QUEUE);
+    bind_int(s, ":campaign_id", campaign_id);
+    bind_int(s, ":wave", wave);
+    bind_int(s, ":after_id", after_id);
+    bind_int(s, ":to_id", *to_id);
+    bind_int(s, ":now_ms", now_ms);
+    while ((rc = stmt_step(s, e)) > 0)
+        moved[col_int(s, 0)]++;
+    stmt_end(s);
+    for (int i = 0; i < WAVES_MAX && rc == 0; i++) {
+        if (!moved[i])
+            continue;
+        rc = wave_count_add(w, campaign_id, i, EXECUTION_PENDING, -moved[i], e);
+        if (rc == 0)
+            rc = wave_count_add(w, campaign_id, i, EXECUTION_QUEUED, moved[i], e);
+    }
+    return rc < 0 ? rc : wave_queued(w, campaign_id, *to_id, e);
+}
+
+struct standing_wave {
+    int64_t success_pct, soak_ms, started_at_ms, met_at_ms;
+    int last;
+};
+
+static int wave_get(struct db *db, int64_t campaign_id, int wave, struct standing_wave *out, struct err *e)
+{
+    struct stmt *s STMT_AUTO = db_stmt(db, Q_WAVE_GET);
+    bind_int(s, ":campaign_id", campaign_id);
+    bind_int(s, ":wave", wave);
+    int rc = stmt_step(s, e);
+    if (rc == 0)
+        return err_set(e, ERR_INTERNAL, "campaign %lld has no wave %d", (long long)campaign_id, wave);
+    if (rc > 0)
+        *out = (struct standing_wave){col_int(s, 0), col_int(s, 1), col_int(s, 2), col_int(s, 3),
+                                      (int)col_int(s, 4)};
+    return rc < 0 ? rc : 0;
+}
+
+static int set_met(struct db *w, int64_t campaign_id, int wave, int64_t now_ms, struct err *e)
+{
+    struct stmt *s = db_stmt(w, Q_WAVE_MET);
+    bind_int(s, ":campaign_id", campaign_id);
+    bind_int(s, ":wave", wave);
+    bind_int(s, ":now_ms", now_ms);
+    return stmt_run(s, NULL, e);
+}
+
+/* The next one starts when the success of this one is met, and has been for the soak. */
+static int ripen(struct rollout *r, struct db *w, int64_t campaign_id, int wave, int64_t now_ms, bool *more,
+                 struct err *e)
+{
+    struct standing_wave v = {0};
+    bool met = false;
+    int rc = wave_get(w, campaign_id, wave, &v, e);
+    bool asks = v.success_pct > 0 || wave < v.last; /* the last one mostly asks for nothing */
+    if (rc == 0 && asks && !v.met_at_ms)
+        rc = wave_success(w, campaign_id, wave, v.success_pct, &met, e);
+    if (rc == 0 && met) {
+        v.met_at_ms = now_ms;
+        rc = set_met(w, campaign_id, wave, now_ms, e);
+    }
+    if (rc < 0 || wave >= v.last || !v.met_at_ms || now_ms - v.met_at_ms < v.soak_ms)
+        return rc;
+    *more = true;
+    rc = wave_begin(w, campaign_id, wave + 1, now_ms, e);
+    scan_campaign(r, campaign_id);
+    return rc;
+}
+
+int wave_step(struct rollout *r, struct db *w, int64_t campaign_id, int wave, int64_t queued_to,
+              int64_t now_ms, bool *more, struct err *e)
+{
+    if (wave < 0) { /* an operator has said yes */
+        *more = true;
+        return wave_begin(w, campaign_id, 0, now_ms, e);
+    }
+    if (queued_to == INT64_MAX)
+        return ripen(r, w, campaign_id, wave, now_ms, more, e);
+    *more = true;
+    int rc = queue_stretch(w, campaign_id, wave, queued_to, &queued_to, now_ms, e);
+    if (rc == 0 && queued_to == INT64_MAX)
+        scan_campaign(r, campaign_id);
+    return rc;
+}
