@@ -106,7 +106,7 @@ SELECT count(*) FROM part WHERE execution_id = :id AND done_at_ms = 0;
 
 -- The part an execution is at: its module, its file, and what the device has.
 -- name: execution_next_module
-SELECT p.ord, p.module, p.goal_id, g.version, coalesce(v.version, ''), p.no_delta, f.version
+SELECT p.ord, p.module, p.goal_id, g.version, coalesce(v.version, ''), p.no_delta, f.version, f.id
 FROM part p
      JOIN firmware g ON g.id = p.goal_id
      JOIN firmware f ON f.id = p.firmware_id

@@ -23,19 +23,6 @@ JOIN firmware f ON f.id = p.firmware_id
 WHERE p.device_id = :device AND p.state < 7 AND p.state >= 1 AND f.filename = :name AND f.withdrawn_at_ms = 0
 ORDER BY p.active DESC, p.execution_id DESC LIMIT 1;
 
--- What a device would be offered: the next part of what is under way, else of the newest campaign that runs; nothing
--- while it installs. States as in the table execution.
--- name: update_due
-SELECT x.id, m.firmware_id
-FROM execution x
-JOIN campaign c ON c.id = x.campaign_id
-JOIN part m ON m.execution_id = x.id AND m.done_at_ms = 0
-WHERE x.device_id = :device_id AND x.state < 7
-  AND (x.state IN (2, 3, 4)
-       OR (x.state = 1 AND c.state = 'running' AND x.due_at_ms <= :now_ms
-           AND NOT EXISTS (SELECT 1 FROM execution b WHERE b.device_id = :device_id AND b.state < 7 AND b.state >= 5)))
-ORDER BY x.state >= 2 DESC, x.campaign_id DESC, m.ord LIMIT 1;
-
 -- name: update_newest
 SELECT id FROM firmware
 WHERE product_id = :product_id AND module = :module AND delta_from = '' AND withdrawn_at_ms = 0

@@ -73,6 +73,7 @@ struct device_event {
     char module[MODULE_SIZE];   /* INFORM; "default" when the device names none */
     char version[VERSION_SIZE]; /* INFORM */
     bool more_follows;          /* INFORM: of another module at once; nothing is offered before that */
+    bool full_only;             /* its client takes whole files, whatever its product's protocol can say */
     int64_t execution_id;       /* PROGRESS, ERROR: the offer's id it echoes; 0 when it echoes none.
                                    JOB: the job; 0 the next one, -1 one that cannot be */
     enum execution_state state; /* PROGRESS: DOWNLOADING .. INSTALLING, or SUCCEEDED: its own word.

@@ -125,7 +125,7 @@ struct next_module {
     int ord;
     char module[MODULE_SIZE], target[VERSION_SIZE], has[VERSION_SIZE]; /* has "": not known */
     char offered[VERSION_SIZE]; /* what was offered last: the target, or a stepping stone on the way */
-    int64_t goal_id;
+    int64_t goal_id, offered_id;
     bool no_delta; /* one failed: the full file from now on */
 };
 /* 1 when there is one, 0 when none is left, <0 on failure. */

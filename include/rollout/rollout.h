@@ -75,6 +75,11 @@ void scan_campaign(struct rollout *r, int64_t campaign_id);
 int rollout_poll_idle(struct db *reader, int64_t device_id, const char *module, const char *version,
                       bool *idle, struct err *e);
 
+/* What a device would be sent if it asked now, whole files only: the firmware, and its execution; ids 0:
+ * nothing. Reads only. */
+int rollout_look(struct rollout *r, struct db *reader, int64_t device_id, int64_t now_ms,
+                 int64_t *execution_id, int64_t *firmware_id, struct err *e);
+
 /* Signed URLs: /firmware/{sha256}?d=product/device&e=unix-seconds&s=base64url(HMAC-SHA-256). */
 bool offer_url_make(const struct rollout *r, const char *sha256, const char *product, const char *device,
                     int64_t expires_at_ms, char url[URL_SIZE]);

@@ -22,7 +22,7 @@ struct due {
 
 static struct device_event event_of(const struct updater *u, enum event_kind kind)
 {
-    struct device_event ev = {.kind = kind, .percent = -1, .reason = REASON_NONE};
+    struct device_event ev = {.kind = kind, .percent = -1, .reason = REASON_NONE, .full_only = true};
     str_copy(ev.product, sizeof ev.product, u->product.key);
     str_copy(ev.device, sizeof ev.device, u->device);
     str_copy(ev.module, sizeof ev.module, u->module);
@@ -75,16 +75,14 @@ static int ask(const struct request *r, struct db *w, const struct updater *u, s
 static int look(const struct request *r, struct db *db, const struct updater *u, struct due *due,
                 struct err *e)
 {
-    struct stmt *s STMT_AUTO = db_stmt(db, Q_UPDATE_DUE);
     struct firmware f;
-    bind_int(s, ":device_id", u->device_id);
-    bind_int(s, ":now_ms", r->now_ms);
-    int rc = stmt_step(s, e);
-    if (rc <= 0)
+    int64_t execution_id, firmware_id;
+    int rc = rollout_look(r->env->rollout, db, u->device_id, r->now_ms, &execution_id, &firmware_id, e);
+    if (rc || !firmware_id)
         return rc;
-    rc = firmware_get(db, col_int(s, 1), &f, e);
+    rc = firmware_get(db, firmware_id, &f, e);
     if (rc == 0 && strcmp(f.module, u->module) == 0 && has_room(u, f.size))
-        *due = (struct due){col_int(s, 0), f.id, r->now_ms + LOOK_LIFE_MS};
+        *due = (struct due){execution_id, f.id, r->now_ms + LOOK_LIFE_MS};
     return rc;
 }
 

@@ -108,7 +108,7 @@ static int walk(struct db *db, struct way *way, enum version_scheme scheme, bool
     char at[VERSION_SIZE];
     str_copy(at, sizeof at, way->has);
     for (int step = 0; step < STEPS_MAX; step++) {
-        struct chosen c;
+        struct chosen c = {0};
         int rc = choose_file(db, way->goal_id, scheme, at, deltas, &c, e);
         if (rc < 0)
             return rc;

@@ -290,6 +290,7 @@ int rollout_event(struct rollout *r, struct db *w, const struct device_event *ev
     if (rc < 0)
         return rc;
     presence_touch(r->presence, p.device_id, now_ms);
+    p.takes_deltas = p.takes_deltas && !ev->full_only;
     return take(r, w, &p, ev, now_ms, out, sends, e);
 }
 

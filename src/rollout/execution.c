@@ -392,6 +392,7 @@ int execution_next_module(struct db *db, int64_t id, struct next_module *out, st
     col_text(s, 4, out->has, sizeof out->has);
     out->no_delta = col_int(s, 5);
     col_text(s, 6, out->offered, sizeof out->offered);
+    out->offered_id = col_int(s, 7);
     return 1;
 }
 

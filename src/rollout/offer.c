@@ -246,15 +246,11 @@ static void wait_for(struct rollout *r, const struct execution *x, enum question
         scan_campaign(r, x->campaign_id);
 }
 
-/* Asks what stands between a queued execution and its offer, and makes it. x may end here. */
-static int offer_queued(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
-                        bool asks, int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e)
+static struct asking asking_of(struct rollout *r, struct db *db, const struct party *p, struct execution *x,
+                               bool asks, int64_t now_ms)
 {
-    bool on = true;
-    int rc = 0;
-    while (on && rc == 0) {
-        struct asking a = {.r = r,
-                           .db = w,
+    return (struct asking){.r = r,
+                           .db = db,
                            .p = p,
                            .x = x,
                            .policy = &x->policy,
@@ -263,6 +259,16 @@ static int offer_queued(struct rollout *r, struct db *w, const struct party *p, 
                            .here = true,
                            .asks = asks,
                            .now_ms = now_ms};
+}
+
+/* Asks what stands between a queued execution and its offer, and makes it. x may end here. */
+static int offer_queued(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
+                        bool asks, int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e)
+{
+    bool on = true;
+    int rc = 0;
+    while (on && rc == 0) {
+        struct asking a = asking_of(r, w, p, x, asks, now_ms);
         struct answer answer;
         enum question no;
         on = false;
@@ -311,5 +317,54 @@ int dispatch_device(struct rollout *r, struct db *w, const struct party *p, enum
     for (size_t i = 0; i < n && *sends == 0 && rc == 0; i++)
         if (live[i].state < EXECUTION_OFFERED)
             rc = offer_queued(r, w, p, &live[i], asks, now_ms, out, sends, e);
+    return rc;
+}
+
+/* ---- looking, without an offer */
+
+static int look_queued(struct rollout *r, struct db *db, const struct party *p, struct execution *x,
+                       int64_t now_ms, int64_t *firmware_id, struct err *e)
+{
+    struct asking a = asking_of(r, db, p, x, true, now_ms);
+    struct answer answer;
+    enum question no;
+    int rc = ask_from(&a, ASK_CAMPAIGN, &no, &answer, e);
+    if (rc == 0 && no == QUESTIONS)
+        *firmware_id = a.file.firmware_id;
+    return rc;
+}
+
+/* What is under way is sent again, until the device installs it. */
+static int look_active(struct db *db, const struct execution *x, int64_t *firmware_id, struct err *e)
+{
+    struct next_module m;
+    if (x->state > EXECUTION_DOWNLOADED)
+        return 0;
+    int rc = execution_next_module(db, x->id, &m, e);
+    if (rc > 0)
+        *firmware_id = m.offered_id;
+    return rc < 0 ? rc : 0;
+}
+
+int rollout_look(struct rollout *r, struct db *reader, int64_t device_id, int64_t now_ms,
+                 int64_t *execution_id, int64_t *firmware_id, struct err *e)
+{
+    struct execution live[LIVE_MAX];
+    struct party p = {0};
+    size_t n = 0;
+    bool may = false;
+    *execution_id = *firmware_id = 0;
+    int rc = party_get_id(reader, device_id, &p, e);
+    p.takes_deltas = false;
+    if (rc == 0)
+        rc = may_be_offered(r, reader, &p, now_ms, &may, e);
+    if (rc == 0 && may)
+        rc = execution_live(reader, device_id, live, &n, e);
+    bool at_work = n > 0 && execution_is_active(live[0].state);
+    for (size_t i = 0; i < n && rc == 0 && !*firmware_id && (i == 0 || !at_work); i++) {
+        rc = at_work ? look_active(reader, &live[i], firmware_id, e)
+                     : look_queued(r, reader, &p, &live[i], now_ms, firmware_id, e);
+        *execution_id = *firmware_id ? live[i].id : 0;
+    }
     return rc;
 }

@@ -227,7 +227,7 @@ static int ask_rate(struct asking *a, struct answer *out, struct err *e)
 
 static int ask_slots(struct asking *a, struct answer *out, struct err *e)
 {
-    int64_t n;
+    int64_t n = 0;
     if (!a->policy->max_in_flight)
         return yes(out, "");
     int rc = find_pace(a, e);
@@ -303,7 +303,7 @@ static int why_campaign(struct rollout *r, struct db *db, const struct party *p,
                         int64_t busy, int64_t now_ms, struct why *out, struct err *e)
 {
     struct campaign c;
-    struct execution x;
+    struct execution x = {0};
     int rc = campaign_get(db, campaign_id, &c, e);
     if (rc == 0)
         rc = execution_of_device(db, campaign_id, p->device_id, &x, e);

@@ -174,7 +174,7 @@ int window_read(const struct json_t *object, struct window *out, struct err *e)
 
 int window_parse(const struct json_t *object, struct window *out, struct err *e)
 {
-    struct window w;
+    struct window w = {0};
     int rc = window_read(object, &w, e);
     if (rc == 0)
         rc = window_check(&w, e);
