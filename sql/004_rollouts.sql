@@ -6,9 +6,11 @@ CREATE TABLE campaign_firmware_new (
     ord               INTEGER NOT NULL,                    -- the order in which the modules are updated, from 0
     firmware_id       INTEGER NOT NULL REFERENCES firmware (id),
     module            TEXT    NOT NULL,
+    by_device         INTEGER NOT NULL DEFAULT 0,          -- 1: for those alone whose execution_module has it as goal
     PRIMARY KEY (campaign_id, ord, firmware_id)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO campaign_firmware_new SELECT campaign_id, ord, firmware_id, module FROM campaign_firmware;
+INSERT INTO campaign_firmware_new (campaign_id, ord, firmware_id, module)
+SELECT campaign_id, ord, firmware_id, module FROM campaign_firmware;
 DROP TABLE campaign_firmware;
 ALTER TABLE campaign_firmware_new RENAME TO campaign_firmware;
 CREATE INDEX campaign_firmware_file ON campaign_firmware (firmware_id);
@@ -75,7 +77,7 @@ SELECT x.id AS execution_id, x.campaign_id, x.device_id, x.state, k.ord, k.modul
 FROM execution x
      JOIN campaign_firmware k ON k.campaign_id = x.campaign_id
      LEFT JOIN execution_module m ON m.execution_id = x.id AND m.ord = k.ord
-WHERE m.goal_id IS NULL OR m.goal_id = k.firmware_id;
+WHERE CASE WHEN k.by_device THEN m.goal_id = k.firmware_id ELSE 1 END;
 
 -- A device as it is read, with its product's key: the columns in the order of read_device of store/device.c.
 CREATE VIEW device_row AS

@@ -5,8 +5,8 @@ VALUES (:name, :product_id, :state, :target, :waves, :policy, :ext_data, :dynami
         :start_at_ms, :end_at_ms, :now_ms);
 
 -- name: campaign_firmware_insert
-INSERT OR IGNORE INTO campaign_firmware (campaign_id, ord, firmware_id, module)
-VALUES (:campaign_id, :ord, :firmware_id, :module);
+INSERT OR IGNORE INTO campaign_firmware (campaign_id, ord, firmware_id, module, by_device)
+VALUES (:campaign_id, :ord, :firmware_id, :module, coalesce(:by_device, 0));
 
 -- name: campaign_get
 SELECT c.id, c.name, c.product_id, p.key, c.state, c.state_reason, c.policy, c.prepared_to, c.late_success,

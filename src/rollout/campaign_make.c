@@ -150,7 +150,8 @@ static int insert_all(struct db *w, const struct campaign_spec *spec, const stru
                       int64_t now_ms, int64_t *id, struct err *e)
 {
     int rc = insert_campaign(w, spec, modules[0].product_id, now_ms, id, e);
-    for (size_t i = 0; i < spec->firmware_count && rc == 0; i++) {
+    /* what puts devices back has the files that they had, which come with its rows */
+    for (size_t i = 0; i < spec->firmware_count && rc == 0 && !spec->puts_back; i++) {
         struct stmt *s = db_stmt(w, Q_CAMPAIGN_FIRMWARE_INSERT);
         bind_int(s, ":campaign_id", *id);
         bind_int(s, ":ord", (int64_t)i);

@@ -97,6 +97,7 @@ static int insert_goals(struct db *w, const struct campaign *c, const struct pla
         bind_int(s, ":ord", (int64_t)i);
         bind_int(s, ":firmware_id", j->goal[i]);
         bind_text(s, ":module", p->modules[i].module);
+        bind_int(s, ":by_device", 1);
         rc = stmt_run(s, NULL, e);
         if (rc < 0)
             break;
@@ -132,19 +133,20 @@ int execution_create(struct db *w, const struct campaign *c, struct planner *p, 
     int64_t some;
     size_t older = 0; /* mostly nothing stands there, and need not be asked for device by device */
     int rc = pace_get(w, c->id, &pace, e);
-    if (rc == 0 && n > 0)
+    if (p->source_id)
+        older = 1; /* its modules are known with its goals, device by device */
+    else if (rc == 0 && n > 0)
         rc = find_older(w, c, device_ids[0], device_ids[n - 1], &some, 1, &older, e);
     for (size_t i = 0; i < n && rc == 0; i++) {
         rc = planner_judge(w, p, device_ids[i], &j, e);
         if (rc < 0 || j.verdict < VERDICT_QUEUED)
             continue;
-        /* a campaign that is not for the device takes nothing from it */
-        if (older && j.verdict != VERDICT_ABOVE)
-            rc = supersede_older(w, c, device_ids[i], now_ms, e);
-        if (rc == 0)
-            rc = insert(w, c, device_ids[i], &j, pace.wave, &tally, now_ms, e);
+        rc = insert(w, c, device_ids[i], &j, pace.wave, &tally, now_ms, e);
         if (rc == 0)
             rc = insert_goals(w, c, p, device_ids[i], &j, e);
+        /* a campaign that has nothing for the device takes nothing from it */
+        if (rc == 0 && older && (j.verdict == VERDICT_QUEUED || j.verdict == VERDICT_THERE))
+            rc = supersede_older(w, c, device_ids[i], now_ms, e);
     }
     return rc < 0 ? rc : flush(w, c->id, &tally, e);
 }

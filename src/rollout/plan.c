@@ -58,7 +58,7 @@ int planner_load(struct db *db, const struct campaign *c, struct planner *out, s
     if (rc == 0)
         rc = waves_load(db, c->id, &out->waves, e);
     if (rc == 0)
-        rc = campaign_modules(db, c->id, out->modules, &out->module_count, e);
+        rc = campaign_modules(db, c->puts_back ? c->source_id : c->id, out->modules, &out->module_count, e);
     return rc < 0 ? rc : settle(db, out, c->salt, e);
 }
 
@@ -98,27 +98,50 @@ static int membership(struct db *db, struct planner *p, int64_t device_id, const
     return rc;
 }
 
-/* puts_back: what each module had when the source first offered it something. */
-static int find_goals(struct db *db, struct planner *p, int64_t device_id, struct judged *out, struct err *e)
+struct origin {
+    int64_t ord, goal_id;
+    char version[VERSION_SIZE];
+};
+
+static int find_origins(struct db *db, struct planner *p, int64_t device_id, struct origin out[], size_t *n,
+                        bool *at_work, struct err *e)
 {
     struct stmt *s STMT_AUTO = db_stmt(db, Q_PUT_BACK_GOALS);
-    int rc, found = 0;
+    int rc = 0;
     bind_int(s, ":campaign_id", p->source_id);
     bind_int(s, ":device_id", device_id);
-    while ((rc = stmt_step(s, e)) > 0) {
-        int64_t ord = col_int(s, 0), goal = col_int(s, 2);
-        if (ord < 0 || ord >= (int64_t)p->module_count)
+    for (*n = 0; *n < p->module_count && (rc = stmt_step(s, e)) > 0; (*n)++) {
+        out[*n].ord = col_int(s, 0);
+        col_text(s, 1, out[*n].version, VERSION_SIZE);
+        out[*n].goal_id = col_int(s, 2);
+        *at_work = col_int(s, 3);
+    }
+    return rc < 0 ? rc : 0;
+}
+
+/* puts_back: what each module had when the source first offered it something. A version that is not stored
+ * does no harm where the device still has it. */
+static int find_goals(struct db *db, struct planner *p, int64_t device_id, struct judged *out, struct err *e)
+{
+    struct origin origins[CAMPAIGN_FIRMWARE_MAX];
+    size_t n = 0;
+    int rc = find_origins(db, p, device_id, origins, &n, &out->at_work, e);
+    if (rc == 0 && n == 0)
+        out->verdict = VERDICT_OUTSIDE;
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        const struct origin *o = &origins[i];
+        char has[VERSION_SIZE];
+        if (o->ord < 0 || o->ord >= (int64_t)p->module_count)
             continue;
-        found++;
-        out->goal[ord] = goal;
-        out->at_work = col_int(s, 3);
-        if (!goal) {
+        out->goal[o->ord] = o->goal_id;
+        if (o->goal_id)
+            continue;
+        rc = device_version_get(db, device_id, p->modules[o->ord].module, has, e);
+        if (rc == 0 && (out->at_work || strcmp(has, o->version) != 0)) {
             out->verdict = VERDICT_NO_GOAL;
-            snprintf(out->detail, sizeof out->detail, "it had %.64s, which is not stored", col_ptr(s, 1));
+            snprintf(out->detail, sizeof out->detail, "it had %.64s, which is not stored", o->version);
         }
     }
-    if (rc == 0 && !found)
-        out->verdict = VERDICT_OUTSIDE;
     return rc;
 }
 
@@ -176,7 +199,7 @@ static int compare(struct db *db, struct planner *p, int64_t device_id, const ch
             return 0;
         }
     }
-    if (asked > 0 && there == asked && !out->at_work)
+    if (there == asked && !out->at_work)
         out->verdict = VERDICT_THERE;
     return 0;
 }
