@@ -55,6 +55,8 @@ struct json_t;
 void policy_defaults(struct policy *out);
 /* An operator's JSON object over the defaults; ERR_INVALID names the key. object NULL: the defaults. */
 int policy_parse(const struct json_t *object, struct policy *out, struct err *e);
+/* A start or an end that is over already: ERR_INVALID names it. */
+int policy_check_times(const struct policy *p, int64_t now_ms, struct err *e);
 /* Of the JSON text in the store. */
 int policy_load(const char *text, struct policy *out, struct err *e);
 /* Every key with its value; the caller owns it. */

@@ -4,7 +4,7 @@
 #include "http/route.h"
 
 /* The keys given change, the others stay: they are laid over the policy as it is. */
-static int change_policy(const json_t *given, struct campaign *c, struct err *e)
+static int change_policy(const json_t *given, struct campaign *c, int64_t now_ms, struct err *e)
 {
     if (c->state != CAMPAIGN_DRAFT && c->state != CAMPAIGN_SCHEDULED && c->state != CAMPAIGN_PAUSED)
         return err_field(
@@ -15,7 +15,9 @@ static int change_policy(const json_t *given, struct campaign *c, struct err *e)
     json_object_update(whole, (json_t *)given);
     int rc = policy_parse(whole, &c->policy, e);
     json_decref(whole);
-    return rc;
+    struct policy times = {.start_at_ms = json_object_get(given, "start_at") ? c->policy.start_at_ms : 0,
+                           .end_at_ms = json_object_get(given, "end_at") ? c->policy.end_at_ms : 0};
+    return rc < 0 ? rc : policy_check_times(&times, now_ms, e);
 }
 
 int api_campaign_patch(struct request *r, struct db *db, struct err *e)
@@ -35,7 +37,7 @@ int api_campaign_patch(struct request *r, struct db *db, struct err *e)
     if (rc == 0)
         rc = api_read(r, fields, ARRAY_SIZE(fields), e);
     if (rc == 0 && policy)
-        rc = change_policy(policy, &c, e);
+        rc = change_policy(policy, &c, r->now_ms, e);
     if (rc == 0)
         rc = campaign_update(db, &c, e);
     if (rc)

@@ -107,15 +107,6 @@ static int check_files(struct db *w, const struct firmware files[], size_t n, st
                      STREAM_FILES_MAX);
 }
 
-static int check_times(const struct policy *p, int64_t now_ms, struct err *e)
-{
-    if (p->start_at_ms && p->start_at_ms <= now_ms)
-        return err_field(e, ERR_INVALID, "policy.start_at", "policy.start_at is in the past");
-    if (p->end_at_ms && p->end_at_ms <= now_ms)
-        return err_field(e, ERR_INVALID, "policy.end_at", "policy.end_at is in the past");
-    return 0;
-}
-
 static int check_target(struct db *db, const struct campaign_spec *spec, const struct product *product,
                         struct err *e)
 {
@@ -134,7 +125,7 @@ int campaign_check(struct db *db, const struct campaign_spec *spec, int64_t now_
     if (rc == 0)
         rc = check_files(db, files, spec->firmware_count, e);
     if (rc == 0)
-        rc = check_times(&spec->policy, now_ms, e);
+        rc = policy_check_times(&spec->policy, now_ms, e);
     if (rc == 0)
         rc = check_target(db, spec, &product, e);
     for (size_t i = 0; rc == 0 && modules && i < spec->firmware_count; i++) {

@@ -366,6 +366,15 @@ int policy_parse(const struct json_t *object, struct policy *out, struct err *e)
     return 0;
 }
 
+int policy_check_times(const struct policy *p, int64_t now_ms, struct err *e)
+{
+    if (p->start_at_ms && p->start_at_ms <= now_ms)
+        return err_field(e, ERR_INVALID, "policy.start_at", "policy.start_at is in the past");
+    if (p->end_at_ms && p->end_at_ms <= now_ms)
+        return err_field(e, ERR_INVALID, "policy.end_at", "policy.end_at is in the past");
+    return 0;
+}
+
 /* A thread looks at the same few policies over and over, and reading one as JSON costs more than all else
  * that is done with an execution. */
 struct read_before {
