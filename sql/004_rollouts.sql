@@ -1,12 +1,13 @@
 -- What rollouts take beyond "everyone, at once".
 
--- Which firmware a campaign brings: one for each module, or, where it puts devices back, one of several.
+-- Which firmware a campaign brings, one for each module. by_device: what some of its devices get: deltas and stepping stones,
+-- and where it puts devices back, what each had.
 CREATE TABLE campaign_firmware_new (
     campaign_id       INTEGER NOT NULL REFERENCES campaign (id),
     ord               INTEGER NOT NULL,                    -- the order in which the modules are updated, from 0
     firmware_id       INTEGER NOT NULL REFERENCES firmware (id),
     module            TEXT    NOT NULL,
-    by_device         INTEGER NOT NULL DEFAULT 0,          -- 1: for those alone whose execution_module has it as goal
+    by_device         INTEGER NOT NULL DEFAULT 0,          -- 1: a goal for those alone whose execution_module says so
     PRIMARY KEY (campaign_id, ord, firmware_id)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO campaign_firmware_new (campaign_id, ord, firmware_id, module)

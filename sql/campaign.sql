@@ -48,14 +48,17 @@ ORDER BY c.id DESC LIMIT :cap;
 SELECT id FROM campaign
 WHERE product_id = :product_id AND finished_at_ms = 0 AND state <> 'draft' ORDER BY id DESC LIMIT :cap;
 
--- The modules, in order; the files of one that puts back are several.
+-- The modules, in order.
 -- name: campaign_modules
-SELECT k.ord, k.module, max(k.firmware_id), f.version, f.product_id
+SELECT k.ord, k.module, k.firmware_id, f.version, f.product_id
 FROM campaign_firmware k JOIN firmware f ON f.id = k.firmware_id
-WHERE k.campaign_id = :id GROUP BY k.ord ORDER BY k.ord;
+WHERE k.campaign_id = :id AND k.by_device = 0 ORDER BY k.ord;
 
+-- What it brings; of one that puts back, to whomever.
 -- name: campaign_firmware_ids
-SELECT firmware_id FROM campaign_firmware WHERE campaign_id = :id ORDER BY ord, firmware_id;
+SELECT k.firmware_id
+FROM campaign c JOIN campaign_firmware k ON k.campaign_id = c.id AND k.by_device = c.puts_back
+WHERE c.id = :id ORDER BY k.ord, k.firmware_id;
 
 -- name: campaign_waves
 SELECT waves FROM campaign WHERE id = :id;

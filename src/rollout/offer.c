@@ -176,12 +176,47 @@ static int end_beyond(struct db *w, struct execution *x, int64_t now_ms, struct 
     return execution_move(w, x, EXECUTION_SUPERSEDED, &c, now_ms, e);
 }
 
+/* What its module is offered: the goal, or something on the way there, which the campaign then names, so that
+ * it stays as long as the campaign needs it, and its row as long as anyone asks. */
+static int choose(struct db *w, const struct execution *x, const struct next_module *m, int64_t firmware_id,
+                  struct err *e)
+{
+    int rc = 0;
+    if (firmware_id != m->goal_id) {
+        struct stmt *s = db_stmt(w, Q_CAMPAIGN_FIRMWARE_INSERT);
+        bind_int(s, ":campaign_id", x->campaign_id);
+        bind_int(s, ":ord", m->ord);
+        bind_int(s, ":firmware_id", firmware_id);
+        bind_text(s, ":module", m->module);
+        bind_int(s, ":by_device", 1);
+        rc = stmt_run(s, NULL, e);
+    }
+    if (rc < 0)
+        return rc;
+    struct stmt *s = db_stmt(w, Q_EXECUTION_MODULE_CHOOSE);
+    bind_int(s, ":id", x->id);
+    bind_int(s, ":ord", m->ord);
+    bind_int(s, ":firmware_id", firmware_id);
+    return stmt_run(s, NULL, e);
+}
+
+/* A delta is for one version, and the device may have another since it was offered. */
+static int choose_again(struct db *w, const struct party *p, const struct execution *x,
+                        const struct next_module *m, struct err *e)
+{
+    struct chosen file;
+    int rc = choose_file(w, m->goal_id, p->scheme, m->has, p->takes_deltas && !m->no_delta, &file, e);
+    if (rc < 0 || !file.firmware_id || file.firmware_id == m->offered_id)
+        return rc;
+    return choose(w, x, m, file.firmware_id, e);
+}
+
 /* A device that came back or asked gets what is under way once more: same id, no new attempt, the clock runs
  * on. From installing on it has the file, and a second offer would start it anew. */
 static int offer_again(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
                        enum again again, int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e)
 {
-    struct next_module m;
+    struct next_module m = {0};
     bool begun = x->state == EXECUTION_DOWNLOADING || x->state == EXECUTION_DOWNLOADED;
     bool waits = x->state == EXECUTION_OFFERED && x->campaign_state == CAMPAIGN_RUNNING;
     if (!(begun && again == AGAIN_BEGUN) && !(waits && again != AGAIN_NOTHING))
@@ -189,7 +224,9 @@ static int offer_again(struct rollout *r, struct db *w, const struct party *p, s
     int rc = execution_next_module(w, x->id, &m, e);
     if (rc > 0 && is_beyond(p, x, &m))
         return end_beyond(w, x, now_ms, e);
-    return rc <= 0 ? rc : offer_now(r, w, p, x, now_ms, out, sends, e);
+    if (rc > 0 && waits)
+        rc = choose_again(w, p, x, &m, e);
+    return rc < 0 || !m.module[0] ? rc : offer_now(r, w, p, x, now_ms, out, sends, e);
 }
 
 /* Every answer was yes: what the questions have found is offered. */
@@ -202,13 +239,8 @@ static int offer_found(struct rollout *r, struct db *w, const struct asking *a, 
                              .attempt = x->attempt + 1,
                              .deadline_at_ms = a->now_ms + x->policy.offer_timeout_ms};
     int rc = execution_modules_make(w, x->id, e);
-    if (rc < 0)
-        return rc;
-    struct stmt *s = db_stmt(w, Q_EXECUTION_MODULE_CHOOSE);
-    bind_int(s, ":id", x->id);
-    bind_int(s, ":ord", a->part.ord);
-    bind_int(s, ":firmware_id", a->file.firmware_id);
-    rc = stmt_run(s, NULL, e);
+    if (rc == 0)
+        rc = choose(w, x, &a->part, a->file.firmware_id, e);
     if (rc == 0 && x->state == EXECUTION_PENDING) /* its wave has started, and the tick has not come by yet */
         rc = execution_move(w, x, EXECUTION_QUEUED, &queued, a->now_ms, e);
     if (rc == 0)
