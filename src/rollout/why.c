@@ -1,10 +1,10 @@
 #include "rollout/why.h"
 
-#include "base/clock.h"
-#include "store/device.h"
+#include "rollout/plan.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Answers: 1 yes, 0 no. What is said of a yes is kept short. */
@@ -68,11 +68,46 @@ static int ask_campaign(struct asking *a, struct answer *out, struct err *e)
               campaign_state_word(a->campaign_state), *reason ? ": " : "", reason);
 }
 
+/* Why it has no part in the campaign: as the planner judges now. */
+static int say_outside(const struct campaign *c, const struct planner *p, enum verdict v, struct answer *out)
+{
+    if (v == VERDICT_PERCENT)
+        return no(out, 0, "its hash is not within the %lld %% that the campaign is for",
+                  (long long)p->target.percent);
+    if (v == VERDICT_VERSION)
+        return no(out, 0, "its version is not within %s, which the campaign is for", p->target.version);
+    if (v == VERDICT_OUTSIDE)
+        return no(out, 0, "the campaign's target does not take it in");
+    if (c->started_at_ms == 0)
+        return no(out, 0, "the campaign's devices are not chosen yet");
+    return c->dynamic ? no(out, 0, "the campaign takes it in when it comes by")
+                      : no(out, 0,
+                           "the campaign's devices were chosen when it started, and it was not of them then");
+}
+
+static int ask_outside(struct asking *a, struct answer *out, struct err *e)
+{
+    struct campaign c;
+    struct judged j = {0};
+    struct planner *p = calloc(1, sizeof *p);
+    if (!p)
+        return err_set(e, ERR_INTERNAL, "out of memory");
+    int rc = campaign_get(a->db, a->campaign_id, &c, e);
+    if (rc == 0)
+        rc = planner_load(a->db, &c, p, e);
+    if (rc == 0)
+        rc = planner_judge(a->db, p, a->p->device_id, &j, e);
+    if (rc == 0)
+        rc = say_outside(&c, p, j.verdict, out);
+    planner_clear(p);
+    free(p);
+    return rc;
+}
+
 static int ask_target(struct asking *a, struct answer *out, struct err *e)
 {
-    (void)e;
     if (!a->x)
-        return no(out, 0, "the campaign is not for it");
+        return ask_outside(a, out, e);
     if (execution_is_final(a->x->state))
         return no(out, 0, "it is over for this device: %s", execution_state_word(a->x->state));
     return yes(out, "");
