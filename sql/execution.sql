@@ -36,9 +36,6 @@ WHERE p.device_id = :device_id AND p.state < 7 AND p.module = :module AND p.done
   AND NOT EXISTS (SELECT 1 FROM part b WHERE b.execution_id = p.execution_id AND b.ord < p.ord AND b.done_at_ms = 0)
 ORDER BY p.execution_id DESC LIMIT :cap;
 
--- name: execution_any_live
-SELECT 1 FROM execution WHERE device_id = :device_id AND state < 7 LIMIT 1;
-
 -- What waits on these devices for a module of the campaign that starts now (invariant 5); up to state: what has begun
 -- too.
 -- name: execution_older

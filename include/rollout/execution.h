@@ -161,6 +161,9 @@ enum again {
 int dispatch_device(struct rollout *r, struct db *w, const struct party *p, enum again again, bool asks,
                     int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e);
 
+/* Whether that could offer or change anything for a device that asks. Reads only. */
+int dispatch_would(struct db *db, const struct party *p, int64_t now_ms, bool *would, struct err *e);
+
 /* ---- rollout/threshold.c: invariant 7. x has moved to a final state; its campaign is paused or cancelled
  * where a rule, or the success of its wave, says so, and x->campaign_state with it. */
 int threshold_check(struct db *w, struct execution *x, int64_t now_ms, struct err *e);

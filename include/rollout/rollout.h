@@ -73,7 +73,7 @@ void scan_campaign(struct rollout *r, int64_t campaign_id);
 /* For a device that asks by HTTPS. Reads only: *idle when rollout_event with this INFORM could neither change
  * nor answer anything, which means 204 without a write. */
 int rollout_poll_idle(struct db *reader, int64_t device_id, const char *module, const char *version,
-                      bool *idle, struct err *e);
+                      int64_t now_ms, bool *idle, struct err *e);
 
 /* What a device would be sent if it asked now, whole files only: the firmware, and its execution; ids 0:
  * nothing. Reads only. */

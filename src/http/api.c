@@ -26,7 +26,7 @@ int api_idle(const struct request *r, struct db *db, int64_t device_id, const st
     int rc = 0;
     *idle = device_id && !r->on_writer;
     for (size_t i = 0; rc == 0 && *idle && i < n; i++)
-        rc = rollout_poll_idle(db, device_id, ev[i].module, ev[i].version, idle, e);
+        rc = rollout_poll_idle(db, device_id, ev[i].module, ev[i].version, r->now_ms, idle, e);
     if (rc == 0 && *idle)
         presence_touch(r->env->rollout->presence, device_id, r->now_ms);
     return rc;

@@ -306,29 +306,22 @@ int rollout_download(struct rollout *r, struct db *w, const struct device_event 
 }
 
 int rollout_poll_idle(struct db *reader, int64_t device_id, const char *module, const char *version,
-                      bool *idle, struct err *e)
+                      int64_t now_ms, bool *idle, struct err *e)
 {
     char has[VERSION_SIZE];
+    struct party p = {0};
+    bool would = false;
     int rc = device_version_get(reader, device_id, module, has, e);
     if (rc < 0)
         return rc;
-    if (*version && strcmp(has, version) != 0) {
-        *idle = false;
-        return 0;
-    }
-    struct stmt *s = db_stmt(reader, Q_EXECUTION_ANY_LIVE);
-    bind_int(s, ":device_id", device_id);
-    rc = stmt_step(s, e);
-    stmt_end(s);
-    if (rc != 0) {
-        *idle = false;
-        return rc < 0 ? rc : 0;
-    }
-    struct party p;
-    bool would = false;
-    rc = party_get_id(reader, device_id, &p, e);
-    if (rc == 0)
+    bool news = *version && strcmp(has, version) != 0;
+    if (!news)
+        rc = party_get_id(reader, device_id, &p, e);
+    if (rc == 0 && !news)
+        rc = dispatch_would(reader, &p, now_ms, &would, e);
+    if (rc == 0 && !news && !would)
         rc = execution_would_take_in(reader, &p, &would, e);
-    *idle = !would;
+    if (rc == 0)
+        *idle = !news && !would;
     return rc;
 }

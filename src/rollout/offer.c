@@ -354,6 +354,33 @@ int dispatch_device(struct rollout *r, struct db *w, const struct party *p, enum
 
 /* ---- looking, without an offer */
 
+/* Whether asking would change something: what is under way is offered again, what is due is offered, and what
+ * its version says no to may be settled by that. */
+static int would_change(struct db *db, const struct party *p, struct execution *x, int64_t now_ms,
+                        bool *would, struct err *e)
+{
+    struct asking a = asking_of(NULL, db, p, x, true, now_ms);
+    struct answer answer;
+    enum question no = ASK_VERSION;
+    int rc = execution_is_active(x->state) ? 0 : ask_from(&a, ASK_CAMPAIGN, &no, &answer, e);
+    *would = no == QUESTIONS || no == ASK_VERSION;
+    return rc;
+}
+
+int dispatch_would(struct db *db, const struct party *p, int64_t now_ms, bool *would, struct err *e)
+{
+    struct execution live[LIVE_MAX];
+    size_t n = 0;
+    bool may = false;
+    *would = false;
+    int rc = may_be_offered(NULL, db, p, now_ms, &may, e);
+    if (rc == 0 && may)
+        rc = execution_live(db, p->device_id, live, &n, e);
+    for (size_t i = 0; i < n && rc == 0 && !*would; i++)
+        rc = would_change(db, p, &live[i], now_ms, would, e);
+    return rc;
+}
+
 static int look_queued(struct rollout *r, struct db *db, const struct party *p, struct execution *x,
                        int64_t now_ms, int64_t *firmware_id, struct err *e)
 {

@@ -1208,12 +1208,12 @@ static void test_poll_idle(void **state)
     struct err e;
     device_away(w, "d1", "1.0");
     int64_t device_id = query(w, "SELECT id FROM device", 0);
-    assert_int_equal(rollout_poll_idle(reader(w), device_id, "default", "1.0", &idle, &e), 0);
+    assert_int_equal(rollout_poll_idle(reader(w), device_id, "default", "1.0", w->now_ms, &idle, &e), 0);
     assert_true(idle);
-    assert_int_equal(rollout_poll_idle(reader(w), device_id, "default", "1.1", &idle, &e), 0);
+    assert_int_equal(rollout_poll_idle(reader(w), device_id, "default", "1.1", w->now_ms, &idle, &e), 0);
     assert_false(idle);
     campaign(w, firmware(w, "1.1"));
-    assert_int_equal(rollout_poll_idle(reader(w), device_id, "default", "1.0", &idle, &e), 0);
+    assert_int_equal(rollout_poll_idle(reader(w), device_id, "default", "1.0", w->now_ms, &idle, &e), 0);
     assert_false(idle);
 }
 
