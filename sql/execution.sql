@@ -28,10 +28,10 @@ ORDER BY x.state >= 2 DESC, x.campaign_id DESC LIMIT :cap;
 
 -- Live executions of a device whose next part is this module: the version they bring, and the one that they offered.
 -- name: execution_live_module
-SELECT p.execution_id, g.version, p.ord, f.version
+SELECT p.execution_id, g.version, p.ord, coalesce(f.version, '')
 FROM part p
      JOIN firmware g ON g.id = p.goal_id
-     JOIN firmware f ON f.id = p.firmware_id
+     LEFT JOIN firmware f ON f.id = p.firmware_id
 WHERE p.device_id = :device_id AND p.state < 7 AND p.module = :module AND p.done_at_ms = 0
   AND NOT EXISTS (SELECT 1 FROM part b WHERE b.execution_id = p.execution_id AND b.ord < p.ord AND b.done_at_ms = 0)
 ORDER BY p.execution_id DESC LIMIT :cap;
@@ -101,12 +101,13 @@ LIMIT 1;
 -- name: execution_modules_left
 SELECT count(*) FROM part WHERE execution_id = :id AND done_at_ms = 0;
 
--- The part an execution is at: its module, its file, and what the device has.
+-- The part an execution is at: its module, its file, and what the device has. What was offered may have been withdrawn
+-- between two attempts.
 -- name: execution_next_module
-SELECT p.ord, p.module, p.goal_id, g.version, coalesce(v.version, ''), p.no_delta, f.version, f.id
+SELECT p.ord, p.module, p.goal_id, g.version, coalesce(v.version, ''), p.no_delta, coalesce(f.version, ''), f.id
 FROM part p
      JOIN firmware g ON g.id = p.goal_id
-     JOIN firmware f ON f.id = p.firmware_id
+     LEFT JOIN firmware f ON f.id = p.firmware_id
      LEFT JOIN device_module v ON v.device_id = p.device_id AND v.module = p.module
 WHERE p.execution_id = :id AND p.done_at_ms = 0
 ORDER BY p.ord LIMIT 1;

@@ -43,13 +43,17 @@ FROM firmware f CROSS JOIN product p ON p.id = f.product_id
 WHERE f.id > :after_id AND f.withdrawn_at_ms = 0 AND (:product IS NULL OR p.key = :product)
 ORDER BY f.id LIMIT :cap
 
--- Cancelled without force, devices that were at it may still fetch the file.
+-- Cancelled without force, devices that were at it may still fetch the file; so may those that are at a delta or a stepping
+-- stone, which no campaign names.
 -- name: firmware_live_campaign
 SELECT c.id FROM campaign_firmware k JOIN campaign c ON c.id = k.campaign_id
 WHERE k.firmware_id = :id
   AND (c.state NOT IN ('completed', 'cancelled')
        OR (c.forced = 0
            AND EXISTS (SELECT 1 FROM wave_count n WHERE n.campaign_id = c.id AND n.state < 7 AND n.n > 0)))
+UNION ALL
+SELECT x.campaign_id FROM execution_module m JOIN execution x ON x.id = m.execution_id
+WHERE m.firmware_id = :id AND m.active = 1
 LIMIT 1
 
 -- A row that no campaign ever named goes; another is marked.

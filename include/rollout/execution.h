@@ -124,7 +124,7 @@ int execution_module_marked(struct db *w, struct execution *x, int64_t left, int
 struct next_module {
     int ord;
     char module[MODULE_SIZE], target[VERSION_SIZE], has[VERSION_SIZE]; /* has "": not known */
-    char offered[VERSION_SIZE]; /* what was offered last: the target, or a stepping stone on the way */
+    char offered[VERSION_SIZE]; /* what was offered last: the target, or a stepping stone; "" gone since */
     int64_t goal_id, offered_id;
     bool no_delta; /* one failed: the full file from now on */
 };

@@ -44,7 +44,7 @@ int firmware_list(struct db *db, const char *product, int64_t after_id, struct f
  * stays when a campaign ever named it. ERR_CONFLICT while one that is not over does. *last: no other row has
  * these bytes. */
 int firmware_delete(struct db *w, int64_t id, int64_t now_ms, bool *last, struct err *e);
-/* A campaign that names it and is not over: 1 and its id, 0 none. */
+/* A campaign that names it, or of which a device is at it, and that is not over: 1 and its id, 0 none. */
 int firmware_live_campaign(struct db *db, int64_t id, int64_t *campaign_id, struct err *e);
 /* Whether some firmware has these bytes as one of its files. */
 int firmware_known(struct db *db, const char *sha256, bool *known, struct err *e);

@@ -176,23 +176,9 @@ static int end_beyond(struct db *w, struct execution *x, int64_t now_ms, struct 
     return execution_move(w, x, EXECUTION_SUPERSEDED, &c, now_ms, e);
 }
 
-/* What its module is offered: the goal, or something on the way there, which the campaign then names, so that
- * it stays as long as the campaign needs it, and its row as long as anyone asks. */
 static int choose(struct db *w, const struct execution *x, const struct next_module *m, int64_t firmware_id,
                   struct err *e)
 {
-    int rc = 0;
-    if (firmware_id != m->goal_id) {
-        struct stmt *s = db_stmt(w, Q_CAMPAIGN_FIRMWARE_INSERT);
-        bind_int(s, ":campaign_id", x->campaign_id);
-        bind_int(s, ":ord", m->ord);
-        bind_int(s, ":firmware_id", firmware_id);
-        bind_text(s, ":module", m->module);
-        bind_int(s, ":by_device", 1);
-        rc = stmt_run(s, NULL, e);
-    }
-    if (rc < 0)
-        return rc;
     struct stmt *s = db_stmt(w, Q_EXECUTION_MODULE_CHOOSE);
     bind_int(s, ":id", x->id);
     bind_int(s, ":ord", m->ord);
