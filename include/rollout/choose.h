@@ -1,6 +1,6 @@
 /* choose.h: which file of a module a device gets on its way to a goal: the full one, a delta from just its
  * version, or, where the goal requires a version that the device does not have, the newest stepping stone
- * that it may take. Reads only. */
+ * that it may take, one that the goal takes before all others. Reads only. */
 #ifndef OTAD_ROLLOUT_CHOOSE_H
 #define OTAD_ROLLOUT_CHOOSE_H
 

@@ -51,20 +51,25 @@ static bool is_above(enum version_scheme scheme, const char *a, const char *b)
     return version_compare(scheme, a, b, &order) && order > 0;
 }
 
-/* The newest between what it has and the goal that may be put over what it has. */
+/* The newest between what it has and the goal that may be put over what it has; first of all one that the
+ * goal may be put over. */
 static int find_stone(struct db *db, const struct goal *g, enum version_scheme scheme, const char *has,
                       struct chosen *out, struct err *e)
 {
     struct stmt *s STMT_AUTO = db_stmt(db, Q_CHOOSE_STONES);
     bind_int(s, ":product_id", g->product_id);
     bind_text(s, ":module", g->module);
+    bool leads = false;
     int rc;
     while ((rc = stmt_step(s, e)) > 0) {
         const char *version = col_ptr(s, 1);
+        bool to_goal = version_range_has(scheme, g->requires, version);
         if (!is_above(scheme, version, has) || !is_above(scheme, g->version, version) ||
-            !version_range_has(scheme, col_ptr(s, 2), has) ||
-            (out->firmware_id && !is_above(scheme, version, out->version)))
+            !version_range_has(scheme, col_ptr(s, 2), has))
             continue;
+        if (out->firmware_id && (to_goal != leads ? leads : !is_above(scheme, version, out->version)))
+            continue;
+        leads = to_goal;
         out->firmware_id = col_int(s, 0);
         col_text(s, 1, out->version, sizeof out->version);
         out->bytes = col_int(s, 3);
