@@ -101,15 +101,15 @@ LIMIT 1;
 -- name: execution_modules_left
 SELECT count(*) FROM part WHERE execution_id = :id AND done_at_ms = 0;
 
--- The part an execution is at: its module, its file, and what the device has. What was offered may have been withdrawn
--- between two attempts.
+-- The part an execution is at, or its next one from ord on: its module, its file, and what the device has. What was offered
+-- may be nothing, or withdrawn between two attempts.
 -- name: execution_next_module
 SELECT p.ord, p.module, p.goal_id, g.version, coalesce(v.version, ''), p.no_delta, coalesce(f.version, ''), f.id
 FROM part p
      JOIN firmware g ON g.id = p.goal_id
      LEFT JOIN firmware f ON f.id = p.firmware_id
      LEFT JOIN device_module v ON v.device_id = p.device_id AND v.module = p.module
-WHERE p.execution_id = :id AND p.done_at_ms = 0
+WHERE p.execution_id = :id AND p.done_at_ms = 0 AND p.ord >= :ord
 ORDER BY p.ord LIMIT 1;
 
 -- An execution that ended without success, whose target version the device reports now (invariant 1).
@@ -301,14 +301,16 @@ WHERE x.campaign_id = :campaign_id AND x.device_id = :device_id;
 -- name: execution_waits
 SELECT 1 FROM execution WHERE campaign_id = :campaign_id AND device_id = :device_id AND state = 1;
 
--- What is to be sent of a module next: the row is there once the execution has been offered.
+-- What is to be sent of a module next, 0 nothing: the row is there once the execution has been offered.
 -- name: execution_module_choose
 UPDATE execution_module SET firmware_id = :firmware_id WHERE execution_id = :id AND ord = :ord;
 
--- A delta failed: the full file from now on. Changes nothing when what was sent is none.
+-- A delta failed, of the module it is at: the full file from now on. Changes nothing when what was sent is none.
 -- name: execution_module_no_delta
 UPDATE execution_module SET no_delta = 1
 WHERE execution_id = :id AND active = 1 AND done_at_ms = 0 AND no_delta = 0
+  AND NOT EXISTS (SELECT 1 FROM execution_module b
+                  WHERE b.execution_id = :id AND b.ord < execution_module.ord AND b.done_at_ms = 0)
   AND firmware_id IN (SELECT id FROM firmware f WHERE f.id = execution_module.firmware_id AND f.delta_from <> '');
 
 -- How a campaign's executions ended badly, alike with alike: the module that was not done tells what the device had.

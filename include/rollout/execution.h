@@ -124,12 +124,15 @@ int execution_module_marked(struct db *w, struct execution *x, int64_t left, int
 struct next_module {
     int ord;
     char module[MODULE_SIZE], target[VERSION_SIZE], has[VERSION_SIZE]; /* has "": not known */
-    char offered[VERSION_SIZE]; /* what was offered last: the target, or a stepping stone; "" gone since */
+    char offered[VERSION_SIZE]; /* what was offered last: the target, a stepping stone, or "" nothing yet, or
+                                   gone since */
     int64_t goal_id, offered_id;
     bool no_delta; /* one failed: the full file from now on */
 };
 /* 1 when there is one, 0 when none is left, <0 on failure. */
 int execution_next_module(struct db *db, int64_t id, struct next_module *out, struct err *e);
+/* The first that is not done from ord on. */
+int execution_module_from(struct db *db, int64_t id, int ord, struct next_module *out, struct err *e);
 
 /* The clock of x has run out. */
 int execution_clock_ended(struct rollout *r, struct db *w, struct execution *x, int64_t now_ms,

@@ -380,8 +380,14 @@ int execution_attempt_ended(struct db *w, struct execution *x, enum execution_st
 
 int execution_next_module(struct db *db, int64_t id, struct next_module *out, struct err *e)
 {
+    return execution_module_from(db, id, 0, out, e);
+}
+
+int execution_module_from(struct db *db, int64_t id, int ord, struct next_module *out, struct err *e)
+{
     struct stmt *s STMT_AUTO = db_stmt(db, Q_EXECUTION_NEXT_MODULE);
     bind_int(s, ":id", id);
+    bind_int(s, ":ord", ord);
     int rc = stmt_step(s, e);
     if (rc <= 0)
         return rc;

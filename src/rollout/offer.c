@@ -176,12 +176,11 @@ static int end_beyond(struct db *w, struct execution *x, int64_t now_ms, struct 
     return execution_move(w, x, EXECUTION_SUPERSEDED, &c, now_ms, e);
 }
 
-static int choose(struct db *w, const struct execution *x, const struct next_module *m, int64_t firmware_id,
-                  struct err *e)
+static int choose(struct db *w, int64_t id, int ord, int64_t firmware_id, struct err *e)
 {
     struct stmt *s = db_stmt(w, Q_EXECUTION_MODULE_CHOOSE);
-    bind_int(s, ":id", x->id);
-    bind_int(s, ":ord", m->ord);
+    bind_int(s, ":id", id);
+    bind_int(s, ":ord", ord);
     bind_int(s, ":firmware_id", firmware_id);
     return stmt_run(s, NULL, e);
 }
@@ -194,7 +193,7 @@ static int choose_again(struct db *w, const struct party *p, const struct execut
     int rc = choose_file(w, m->goal_id, p->scheme, m->has, p->takes_deltas && !m->no_delta, &file, e);
     if (rc < 0 || !file.firmware_id || file.firmware_id == m->offered_id)
         return rc;
-    return choose(w, x, m, file.firmware_id, e);
+    return choose(w, x->id, m->ord, file.firmware_id, e);
 }
 
 /* A device that came back or asked gets what is under way once more: same id, no new attempt, the clock runs
@@ -215,6 +214,29 @@ static int offer_again(struct rollout *r, struct db *w, const struct party *p, s
     return rc < 0 || !m.module[0] ? rc : offer_now(r, w, p, x, now_ms, out, sends, e);
 }
 
+/* What an offer lists of the modules behind the one it is for: each as if its turn had come, and nothing of
+ * one that cannot be answered for yet. */
+static int choose_behind(struct db *w, const struct asking *a, struct err *e)
+{
+    struct next_module m;
+    int rc, ord = a->part.ord;
+    while ((rc = execution_module_from(w, a->x->id, ord + 1, &m, e)) > 0) {
+        struct chosen file = {0};
+        enum standing standing = version_standing(a->p->scheme, m.has, m.target);
+        bool beyond = standing == STANDING_ABOVE && !a->policy->allow_downgrade;
+        ord = m.ord;
+        rc =
+            standing == STANDING_ON_TARGET || beyond
+                ? 0
+                : choose_file(w, m.goal_id, a->p->scheme, m.has, a->p->takes_deltas && !m.no_delta, &file, e);
+        if (rc == 0)
+            rc = choose(w, a->x->id, m.ord, file.firmware_id, e);
+        if (rc < 0)
+            return rc;
+    }
+    return rc;
+}
+
 /* Every answer was yes: what the questions have found is offered. */
 static int offer_found(struct rollout *r, struct db *w, const struct asking *a, struct outgoing *out,
                        size_t *sends, struct err *e)
@@ -226,7 +248,9 @@ static int offer_found(struct rollout *r, struct db *w, const struct asking *a, 
                              .deadline_at_ms = a->now_ms + x->policy.offer_timeout_ms};
     int rc = execution_modules_make(w, x->id, e);
     if (rc == 0)
-        rc = choose(w, x, &a->part, a->file.firmware_id, e);
+        rc = choose(w, x->id, a->part.ord, a->file.firmware_id, e);
+    if (rc == 0)
+        rc = choose_behind(w, a, e);
     if (rc == 0 && x->state == EXECUTION_PENDING) /* its wave has started, and the tick has not come by yet */
         rc = execution_move(w, x, EXECUTION_QUEUED, &queued, a->now_ms, e);
     if (rc == 0)

@@ -28,7 +28,7 @@ static int set_percent(struct rollout *r, struct db *w, const struct execution *
 }
 
 /* The device's own "succeeded" where its product takes it for the proof: of the module it was offered, or of
- * all that are left. */
+ * all that are left and were offered with it. */
 static int take_word(struct db *w, const struct party *p, struct execution *x, bool all, int64_t now_ms,
                      struct err *e)
 {
@@ -39,6 +39,8 @@ static int take_word(struct db *w, const struct party *p, struct execution *x, b
         int rc = execution_next_module(w, x->id, &m, e);
         if (rc <= 0)
             return rc; /* in testing nothing is left to be done */
+        if (!*m.offered)
+            return left > 0 ? execution_module_marked(w, x, left, now_ms, e) : 0;
         rc = device_version_set(w, p->device_id, m.module, m.offered, true, now_ms, &changed, e);
         if (rc == 0 && strcmp(m.offered, m.target) != 0)
             return execution_step_done(w, x, m.offered, now_ms, e);
