@@ -313,6 +313,11 @@ WHERE execution_id = :id AND active = 1 AND done_at_ms = 0 AND no_delta = 0
                   WHERE b.execution_id = :id AND b.ord < execution_module.ord AND b.done_at_ms = 0)
   AND firmware_id IN (SELECT id FROM firmware f WHERE f.id = execution_module.firmware_id AND f.delta_from <> '');
 
+-- Whether a delta failed of the module that an execution is at; of the last one, when all are done.
+-- name: execution_delta_failed
+SELECT no_delta FROM execution_module WHERE execution_id = :id
+ORDER BY done_at_ms > 0, CASE done_at_ms WHEN 0 THEN ord ELSE -ord END LIMIT 1;
+
 -- How a campaign's executions ended badly, alike with alike: the module that was not done tells what the device had.
 -- name: campaign_failures
 SELECT x.state, x.reason,

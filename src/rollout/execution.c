@@ -302,9 +302,19 @@ static bool campaign_goes_on(const struct execution *x)
     return x->campaign_state == CAMPAIGN_RUNNING || x->campaign_state == CAMPAIGN_PAUSED;
 }
 
-static bool may_try_again(const struct execution *x, enum reason reason)
+/* The full file after a delta that failed is one more than the policy's attempts. */
+static int may_try_again(struct db *w, const struct execution *x, enum reason reason, bool *may,
+                         struct err *e)
 {
-    return campaign_goes_on(x) && x->attempt < x->policy.max_attempts && (x->policy.retry_on & 1u << reason);
+    *may = false;
+    if (!campaign_goes_on(x) || !(x->policy.retry_on & 1u << reason))
+        return 0;
+    struct stmt *s STMT_AUTO = db_stmt(w, Q_EXECUTION_DELTA_FAILED);
+    bind_int(s, ":id", x->id);
+    int rc = stmt_step(s, e);
+    int64_t more = rc > 0 ? col_int(s, 0) : 0;
+    *may = x->attempt < x->policy.max_attempts + more;
+    return rc < 0 ? rc : 0;
 }
 
 static int is_outdated(struct db *w, int64_t id, bool *outdated, struct err *e)
@@ -371,7 +381,11 @@ int execution_attempt_ended(struct db *w, struct execution *x, enum execution_st
         c.percent = 0;
         return queue_again(w, x, &c, now_ms, e);
     }
-    if (!may_try_again(x, reason))
+    bool may;
+    rc = may_try_again(w, x, reason, &may, e);
+    if (rc < 0)
+        return rc;
+    if (!may)
         return execution_move(w, x, final, &c, now_ms, e);
     c.percent = 0;
     c.due_at_ms = now_ms + backoff_ms(&x->policy, x->attempt);
