@@ -10,7 +10,7 @@ WHERE key = :key AND value = :value AND device_id > :after_id AND device_id <= :
 
 -- name: target_lead_names
 SELECT d.id
-FROM json_each(:devices) j JOIN device d ON d.product_id = :product_id AND d.name = j.value
+FROM (SELECT DISTINCT value FROM json_each(:devices)) j JOIN device d ON d.product_id = :product_id AND d.name = j.value
 WHERE d.id > :after_id AND d.id <= :to_id ORDER BY d.id LIMIT :cap;
 
 -- name: target_lead_campaign
