@@ -202,8 +202,10 @@ int campaign_retry(struct db *w, int64_t id, int64_t now_ms, int64_t *new_id, st
         rc = follow(w, &c, FAILURES, &spec, modules, e);
     if (rc == 0) {
         snprintf(spec.name, sizeof spec.name, "%.100s, once more", c.name);
-        rc = campaign_create(w, &spec, now_ms, new_id, e);
+        rc = campaign_ext_data(w, id, &spec.ext_data, e);
     }
+    if (rc == 0)
+        rc = campaign_create(w, &spec, now_ms, new_id, e);
     campaign_spec_clear(&spec);
     return rc;
 }
