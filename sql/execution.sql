@@ -68,7 +68,7 @@ UPDATE execution SET due_at_ms = 0 WHERE id = :id;
 -- name: execution_module_activate
 UPDATE execution_module
 SET active = :active,
-    from_version = CASE WHEN :active = 1 AND from_version = ''
+    from_version = CASE WHEN :active = 1 AND from_version = '' AND done_at_ms = 0
                         THEN coalesce((SELECT version FROM device_module v
                                        WHERE v.device_id = execution_module.device_id
                                          AND v.module = execution_module.module), '')
