@@ -26,7 +26,8 @@ FROM execution x JOIN campaign c ON c.id = x.campaign_id
 WHERE x.device_id = :device_id AND x.state < 7
 ORDER BY x.state >= 2 DESC, x.campaign_id DESC LIMIT :cap;
 
--- Live executions of a device whose next part is this module: the version they bring, and the one that they offered.
+-- Live executions of a device whose next part is this module: the version they bring, and the one that they offered. What
+-- puts it back is not done before that which it puts back is over: until then it has the old version still.
 -- name: execution_live_module
 SELECT p.execution_id, g.version, p.ord, coalesce(f.version, '')
 FROM part p
@@ -34,6 +35,10 @@ FROM part p
      LEFT JOIN firmware f ON f.id = p.firmware_id
 WHERE p.device_id = :device_id AND p.state < 7 AND p.module = :module AND p.done_at_ms = 0
   AND NOT EXISTS (SELECT 1 FROM part b WHERE b.execution_id = p.execution_id AND b.ord < p.ord AND b.done_at_ms = 0)
+  AND (p.state >= 2
+       OR NOT EXISTS (SELECT 1 FROM campaign c
+                           JOIN execution y ON y.campaign_id = c.source_id AND y.device_id = p.device_id
+                      WHERE c.id = p.campaign_id AND c.puts_back = 1 AND y.state BETWEEN 2 AND 6))
 ORDER BY p.execution_id DESC LIMIT :cap;
 
 -- What waits on these devices for a module of the campaign that starts now (invariant 5); up to state: what has begun
