@@ -284,17 +284,18 @@ ON CONFLICT DO UPDATE SET attempt = excluded.attempt, version = excluded.version
 -- name: execution_deadline
 UPDATE execution SET deadline_at_ms = :deadline_at_ms WHERE id = :id;
 
--- What a campaign's device had of each module when it was first offered one, and the full file of that.
+-- What a campaign's device had of each module when it was first offered one, and the full file of that; '' when that was not
+-- known, and then whether the module was changed.
 -- name: put_back_goals
 SELECT m.ord, m.from_version,
        coalesce((SELECT f.id FROM firmware f
                  WHERE f.product_id = c.product_id AND f.module = m.module AND f.version = m.from_version
                    AND f.delta_from = '' AND f.withdrawn_at_ms = 0), 0),
-       x.state BETWEEN 2 AND 6
+       x.state BETWEEN 2 AND 6, m.done_at_ms > 0
 FROM execution x
      JOIN campaign c ON c.id = x.campaign_id
-     JOIN execution_module m ON m.execution_id = x.id AND m.from_version <> ''
-WHERE x.campaign_id = :campaign_id AND x.device_id = :device_id;
+     JOIN execution_module m ON m.execution_id = x.id
+WHERE x.campaign_id = :campaign_id AND x.device_id = :device_id AND x.offered_at_ms > 0;
 
 -- name: execution_of_device
 SELECT x.id, x.campaign_id, x.device_id, x.wave, x.state, x.percent, x.attempt, x.suspect, x.due_at_ms,

@@ -100,7 +100,8 @@ static int membership(struct db *db, struct planner *p, int64_t device_id, const
 
 struct origin {
     int64_t ord, goal_id;
-    char version[VERSION_SIZE];
+    char version[VERSION_SIZE]; /* "" it was not known */
+    bool changed;
 };
 
 static int find_origins(struct db *db, struct planner *p, int64_t device_id, struct origin out[], size_t *n,
@@ -115,8 +116,18 @@ static int find_origins(struct db *db, struct planner *p, int64_t device_id, str
         col_text(s, 1, out[*n].version, VERSION_SIZE);
         out[*n].goal_id = col_int(s, 2);
         *at_work = col_int(s, 3);
+        out[*n].changed = col_int(s, 4);
     }
     return rc < 0 ? rc : 0;
+}
+
+static void no_goal(struct judged *out, const char *version)
+{
+    out->verdict = VERDICT_NO_GOAL;
+    if (*version)
+        snprintf(out->detail, sizeof out->detail, "it had %.64s, which is not stored", version);
+    else
+        str_copy(out->detail, sizeof out->detail, "what it had is not known");
 }
 
 /* puts_back: what each module had when the source first offered it something. A version that is not stored
@@ -124,24 +135,25 @@ static int find_origins(struct db *db, struct planner *p, int64_t device_id, str
 static int find_goals(struct db *db, struct planner *p, int64_t device_id, struct judged *out, struct err *e)
 {
     struct origin origins[CAMPAIGN_FIRMWARE_MAX];
-    size_t n = 0;
+    size_t n = 0, known = 0;
     int rc = find_origins(db, p, device_id, origins, &n, &out->at_work, e);
     if (rc == 0 && n == 0)
         out->verdict = VERDICT_OUTSIDE;
     for (size_t i = 0; i < n && rc == 0; i++) {
         const struct origin *o = &origins[i];
-        char has[VERSION_SIZE];
+        char has[VERSION_SIZE] = "";
         if (o->ord < 0 || o->ord >= (int64_t)p->module_count)
             continue;
         out->goal[o->ord] = o->goal_id;
-        if (o->goal_id)
-            continue;
-        rc = device_version_get(db, device_id, p->modules[o->ord].module, has, e);
-        if (rc == 0 && (out->at_work || strcmp(has, o->version) != 0)) {
-            out->verdict = VERDICT_NO_GOAL;
-            snprintf(out->detail, sizeof out->detail, "it had %.64s, which is not stored", o->version);
-        }
+        known += *o->version != 0;
+        if (!o->goal_id && *o->version)
+            rc = device_version_get(db, device_id, p->modules[o->ord].module, has, e);
+        bool lost = *o->version ? !o->goal_id && (out->at_work || strcmp(has, o->version) != 0) : o->changed;
+        if (rc == 0 && lost)
+            no_goal(out, o->version);
     }
+    if (rc == 0 && n > 0 && known == 0)
+        no_goal(out, "");
     return rc;
 }
 
