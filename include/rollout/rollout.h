@@ -10,7 +10,8 @@
 
 #include <stdatomic.h>
 
-#define SCANS_MAX 64
+#define SCANS_MAX   64
+#define CHANGED_MAX 64
 
 /* Campaigns whose devices that are there have yet to be looked at. The walk goes over presence, which is in
  * memory, in an order that scatters devices: neighbours by registration are far apart in it. */
@@ -35,6 +36,10 @@ struct rollout {
         int64_t campaign_id, after_id;
         struct survey *survey;
     } preparing;
+    struct { /* devices that somebody has changed: the tick looks what is due for them */
+        int64_t ids[CHANGED_MAX];
+        size_t n;
+    } changed;
     int64_t campaigns_after; /* the tick's round over campaigns */
     int64_t ticked_ms;       /* and when it last began one */
     struct {                 /* offers that may never have left: see rollout_tick */
@@ -66,6 +71,10 @@ int rollout_download(struct rollout *r, struct db *w, const struct device_event 
  * long. */
 int rollout_tick(struct rollout *r, struct db *w, int64_t now_ms, struct outgoing out[], size_t cap,
                  size_t *n, bool *again, struct err *e);
+
+/* A device is not what it was: not paused any more, pinned to another version, tagged anew. Where it is
+ * there, nothing else would tell it what is due now: the tick is to look. */
+int rollout_device_changed(struct rollout *r, struct db *w, int64_t device_id, struct err *e);
 
 /* The tick is to look at all devices that are there for the campaign: rollout/scan.c. */
 void scan_campaign(struct rollout *r, int64_t campaign_id);

@@ -15,6 +15,9 @@ struct sink {
 int offer_to(struct rollout *r, struct db *w, int64_t device_id, int64_t now_ms, struct sink *sink,
              struct err *e);
 
+/* What is due for devices that were changed, dynamic campaigns that take them in now too. */
+int offer_changed(struct rollout *r, struct db *w, int64_t now_ms, struct sink *sink, struct err *e);
+
 /* One stretch of one campaign's walk. *again: more is to be walked now. */
 int scan_step(struct rollout *r, struct db *w, int64_t now_ms, struct sink *sink, bool *again, struct err *e);
 

@@ -276,6 +276,8 @@ int api_device_patch(struct request *r, struct db *db, struct err *e)
         rc = device_tags_set(db, d.id, b.tags, b.tag_count, e);
     if (rc == 0)
         rc = timeline_add(db, d.id, r->now_ms, "edited", 0, 0, e, "by %s", r->caller.name);
+    if (rc == 0)
+        rc = rollout_device_changed(r->env->rollout, db, d.id, e);
     if (rc)
         return rc;
     if (ends)

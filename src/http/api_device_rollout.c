@@ -66,6 +66,8 @@ static int end_quarantine(const struct request *r, struct db *w, const struct de
     if (rc == 0)
         rc = timeline_add(w, d->id, r->now_ms, "quarantine", 0, 0, e, "ended by %s", r->caller.name);
     if (rc == 0)
+        rc = rollout_device_changed(r->env->rollout, w, d->id, e);
+    if (rc == 0)
         api_wake(r);
     return rc;
 }

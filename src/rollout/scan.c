@@ -49,6 +49,23 @@ int offer_to(struct rollout *r, struct db *w, int64_t device_id, int64_t now_ms,
     return rc;
 }
 
+int offer_changed(struct rollout *r, struct db *w, int64_t now_ms, struct sink *sink, struct err *e)
+{
+    int rc = 0;
+    while (rc == 0 && r->changed.n > 0 && sink->n < sink->cap) {
+        int64_t id = r->changed.ids[--r->changed.n];
+        struct party p;
+        if (!presence_there(r->presence, id, now_ms))
+            continue;
+        rc = party_get_id(w, id, &p, e);
+        if (rc == 0 && p.product_enabled && p.device_enabled)
+            rc = execution_take_in(w, &p, now_ms, e);
+        if (rc == 0)
+            rc = offer_to(r, w, id, now_ms, sink, e);
+    }
+    return rc;
+}
+
 /* ---- slots: a lease ends when its device is silent */
 
 static bool is_silent(const struct rollout *r, int64_t device_id, int64_t moved_ms, int64_t lease_ms,

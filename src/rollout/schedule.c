@@ -87,6 +87,20 @@ static int scan_product(struct rollout *r, struct db *w, int64_t product_id, str
     return rc;
 }
 
+int rollout_device_changed(struct rollout *r, struct db *w, int64_t device_id, struct err *e)
+{
+    struct party p;
+    for (size_t i = 0; i < r->changed.n; i++)
+        if (r->changed.ids[i] == device_id)
+            return 0;
+    if (r->changed.n < CHANGED_MAX) {
+        r->changed.ids[r->changed.n++] = device_id;
+        return 0;
+    }
+    int rc = party_get_id(w, device_id, &p, e);
+    return rc < 0 ? rc : scan_product(r, w, p.product_id, e);
+}
+
 static int cancel_step(struct rollout *r, struct db *w, int64_t campaign_id, int64_t now_ms,
                        struct sink *sink, bool *again, struct err *e)
 {
@@ -381,6 +395,8 @@ int rollout_tick(struct rollout *r, struct db *w, int64_t now_ms, struct outgoin
         rc = wake_retries(r, w, now_ms, &sink, again, e);
     if (rc == 0)
         rc = end_quarantines(r, w, now_ms, &sink, again, e);
+    if (rc == 0)
+        rc = offer_changed(r, w, now_ms, &sink, e);
     if (rc == 0)
         rc = repeat_lost(r, w, now_ms, &sink, again, e);
     if (rc == 0)
