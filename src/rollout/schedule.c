@@ -273,7 +273,7 @@ static int end_quarantines(struct rollout *r, struct db *w, int64_t now_ms, stru
     int64_t ids[RETRIES];
     size_t n = 0;
     int rc = device_quarantined(w, now_ms, ids, RETRIES, &n, e);
-    for (size_t i = 0; i < n && rc == 0; i++) {
+    for (size_t i = 0; i < n && rc == 0 && sink->n < sink->cap; i++) {
         rc = device_failures_set(w, ids[i], 0, 0, e);
         if (rc == 0)
             rc = timeline_add(w, ids[i], now_ms, "quarantine", 0, 0, e, "is over");
