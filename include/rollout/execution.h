@@ -112,12 +112,15 @@ int execution_step_done(struct db *w, struct execution *x, const char *version, 
 int execution_modules_make(struct db *w, int64_t id, struct err *e);
 
 /* The target version of module ord, the one that x is at, was seen (or the device's word is taken for it): on
- * to the next module, to testing, or to succeeded; of a cancelled campaign nothing more begins. */
-int execution_module_done(struct db *w, struct execution *x, int ord, int64_t now_ms, struct err *e);
+ * to the next module, to testing, or to succeeded; of a cancelled campaign nothing more begins. Modules
+ * behind it that are on their targets are passed over with it. */
+int execution_module_done(struct db *w, const struct party *p, struct execution *x, int ord, int64_t now_ms,
+                          struct err *e);
 
 /* The same in two steps, for who marks several: ord as done, *left what is not; then what follows from that.
  */
-int execution_module_mark(struct db *w, int64_t id, int ord, int64_t now_ms, int64_t *left, struct err *e);
+int execution_module_mark(struct db *w, const struct party *p, int64_t id, int ord, int64_t now_ms,
+                          int64_t *left, struct err *e);
 int execution_module_marked(struct db *w, struct execution *x, int64_t left, int64_t now_ms, struct err *e);
 
 /* The module that an execution is at, and where it shall lead. */

@@ -142,7 +142,7 @@ static int on_inform(struct db *w, const struct party *p, const struct device_ev
             break;
         if (version_standing(p->scheme, ev->version, live[i].target) == STANDING_ON_TARGET) {
             matched = true;
-            rc = execution_module_done(w, &x, live[i].ord, now_ms, e);
+            rc = execution_module_done(w, p, &x, live[i].ord, now_ms, e);
         } else if (execution_is_active(x.state) && strcmp(live[i].offered, live[i].target) != 0 &&
                    version_standing(p->scheme, ev->version, live[i].offered) == STANDING_ON_TARGET) {
             matched = true;

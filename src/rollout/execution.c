@@ -436,23 +436,35 @@ int execution_modules_make(struct db *w, int64_t id, struct err *e)
     return stmt_run(s, NULL, e);
 }
 
-int execution_module_mark(struct db *w, int64_t id, int ord, int64_t now_ms, int64_t *left, struct err *e)
+static int set_done(struct db *w, int64_t id, int ord, int64_t now_ms, struct err *e)
 {
-    int rc = execution_modules_make(w, id, e);
-    if (rc < 0)
-        return rc;
     struct stmt *s = db_stmt(w, Q_EXECUTION_MODULE_DONE);
     bind_int(s, ":id", id);
     bind_int(s, ":ord", ord);
     bind_int(s, ":now_ms", now_ms);
-    rc = stmt_run(s, NULL, e);
+    return stmt_run(s, NULL, e);
+}
+
+int execution_module_mark(struct db *w, const struct party *p, int64_t id, int ord, int64_t now_ms,
+                          int64_t *left, struct err *e)
+{
+    struct next_module m;
+    int rc = execution_modules_make(w, id, e);
+    if (rc == 0)
+        rc = set_done(w, id, ord, now_ms, e);
+    while (rc == 0 && (rc = execution_next_module(w, id, &m, e)) > 0) {
+        if (version_standing(p->scheme, m.has, m.target) != STANDING_ON_TARGET)
+            break;
+        rc = set_done(w, id, m.ord, now_ms, e);
+    }
     return rc < 0 ? rc : modules_left(w, id, left, e);
 }
 
-int execution_module_done(struct db *w, struct execution *x, int ord, int64_t now_ms, struct err *e)
+int execution_module_done(struct db *w, const struct party *p, struct execution *x, int ord, int64_t now_ms,
+                          struct err *e)
 {
     int64_t left = 0;
-    int rc = execution_module_mark(w, x->id, ord, now_ms, &left, e);
+    int rc = execution_module_mark(w, p, x->id, ord, now_ms, &left, e);
     return rc < 0 ? rc : execution_module_marked(w, x, left, now_ms, e);
 }
 

@@ -275,7 +275,7 @@ static int settle_version(struct db *w, const struct asking *a, bool *on, struct
      * decides; one that reports none has come back, which is all that can be known */
     if (x->attempt > 0 && !a->p->success_by_report)
         return 0;
-    int rc = execution_module_done(w, x, a->part.ord, a->now_ms, e);
+    int rc = execution_module_done(w, a->p, x, a->part.ord, a->now_ms, e);
     *on = rc == 0 && !execution_is_final(x->state);
     return rc;
 }

@@ -45,7 +45,7 @@ static int take_word(struct db *w, const struct party *p, struct execution *x, b
         if (rc == 0 && strcmp(m.offered, m.target) != 0)
             return execution_step_done(w, x, m.offered, now_ms, e);
         if (rc == 0)
-            rc = execution_module_mark(w, x->id, m.ord, now_ms, &left, e);
+            rc = execution_module_mark(w, p, x->id, m.ord, now_ms, &left, e);
         if (rc < 0)
             return rc;
         if (!all || left == 0)
