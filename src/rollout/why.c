@@ -334,6 +334,23 @@ static int answer_all(struct asking *a, struct why *out, struct err *e)
     return rc < 0 ? rc : 0;
 }
 
+/* A device is not asked for modules that are on their targets before its first offer: the one that it would
+ * be offered is what is told of. */
+static int find_first(struct asking *a, struct err *e)
+{
+    struct next_module m;
+    int rc = 0, ord = 0;
+    if (!a->x || execution_is_final(a->x->state) || a->x->attempt > 0)
+        return 0;
+    while (!a->has_part && (rc = execution_module_from(a->db, a->x->id, ord, &m, e)) > 0) {
+        ord = m.ord + 1;
+        a->standing = version_standing(a->p->scheme, m.has, m.target);
+        a->has_part = a->standing != STANDING_ON_TARGET;
+        a->part = m;
+    }
+    return rc < 0 ? rc : 0;
+}
+
 static int why_campaign(struct rollout *r, struct db *db, const struct party *p, int64_t campaign_id,
                         int64_t busy, int64_t now_ms, struct why *out, struct err *e)
 {
@@ -360,7 +377,8 @@ static int why_campaign(struct rollout *r, struct db *db, const struct party *p,
         out->execution_id = x.id;
         out->state = x.state;
     }
-    return answer_all(&a, out, e);
+    rc = find_first(&a, e);
+    return rc < 0 ? rc : answer_all(&a, out, e);
 }
 
 /* The campaign that the device is at work for; 0 none. */
