@@ -123,16 +123,18 @@ int threshold_check(struct db *w, struct execution *x, int64_t now_ms, struct er
     struct finding found = {0};
     struct sums sums;
     int64_t success_pct = 0;
-    if (x->wave < 0 || x->campaign_state != CAMPAIGN_RUNNING || !(FINISHED & 1u << x->state))
+    bool finished = FINISHED & 1u << x->state; /* else withdrawn, which says nothing of the firmware */
+    if (x->wave < 0 || x->campaign_state != CAMPAIGN_RUNNING)
         return 0;
     int rc =
         x->state == EXECUTION_SUCCEEDED ? 0 : current_success(w, x->campaign_id, x->wave, &success_pct, e);
-    if (rc < 0 || (!success_pct && !x->policy.stop_count))
+    if (rc < 0 || (!success_pct && !(finished && x->policy.stop_count)))
         return rc;
     rc = add_up(w, x->campaign_id, x->wave, &sums, e);
     if (rc < 0)
         return rc;
-    ask_rules(&x->policy, &sums, &found);
+    if (finished)
+        ask_rules(&x->policy, &sums, &found);
     ask_wave(&x->policy, &sums, x->wave, success_pct, &found);
     return found.stop ? stop(w, x, &found, now_ms, e) : 0;
 }
