@@ -331,10 +331,12 @@ static int is_outdated(struct db *w, int64_t id, bool *outdated, struct err *e)
 static int queue_again(struct db *w, struct execution *x, const struct change *c, int64_t now_ms,
                        struct err *e)
 {
+    struct change end = *c;
     bool outdated = false;
     int rc = 0;
+    end.due_at_ms = 0;
     if (x->campaign_state == CAMPAIGN_CANCELLED)
-        return execution_move(w, x, EXECUTION_CANCELLED, c, now_ms, e);
+        return execution_move(w, x, EXECUTION_CANCELLED, &end, now_ms, e);
     if (x->state == EXECUTION_TESTING) { /* where all modules count as done */
         struct stmt *s = db_stmt(w, Q_EXECUTION_MODULE_UNDO_LAST);
         bind_int(s, ":id", x->id);
@@ -342,8 +344,10 @@ static int queue_again(struct db *w, struct execution *x, const struct change *c
     }
     if (rc == 0)
         rc = is_outdated(w, x->id, &outdated, e);
-    return rc < 0 ? rc
-                  : execution_move(w, x, outdated ? EXECUTION_SUPERSEDED : EXECUTION_QUEUED, c, now_ms, e);
+    if (rc < 0)
+        return rc;
+    return outdated ? execution_move(w, x, EXECUTION_SUPERSEDED, &end, now_ms, e)
+                    : execution_move(w, x, EXECUTION_QUEUED, c, now_ms, e);
 }
 
 /* A delta that did not fit is the delta's fault: the full file is offered at once, whatever the policy says
