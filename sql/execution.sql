@@ -309,7 +309,8 @@ SELECT 1 FROM execution WHERE campaign_id = :campaign_id AND device_id = :device
 
 -- What is to be sent of a module next, 0 nothing: the row is there once the execution has been offered.
 -- name: execution_module_choose
-UPDATE execution_module SET firmware_id = :firmware_id WHERE execution_id = :id AND ord = :ord;
+UPDATE execution_module SET firmware_id = :firmware_id
+WHERE execution_id = :id AND ord = :ord AND firmware_id <> :firmware_id;
 
 -- A delta failed, of the module it is at: the full file from now on. Changes nothing when what was sent is none.
 -- name: execution_module_no_delta

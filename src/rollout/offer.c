@@ -185,13 +185,15 @@ static int choose(struct db *w, int64_t id, int ord, int64_t firmware_id, struct
     return stmt_run(s, NULL, e);
 }
 
-/* A delta is for one version, and the device may have another since it was offered. */
+/* The device may have another version than when it was first offered something: a delta or a stepping stone
+ * for that one would not fit. *fits: there is a file that does. */
 static int choose_again(struct db *w, const struct party *p, const struct execution *x,
-                        const struct next_module *m, struct err *e)
+                        const struct next_module *m, bool *fits, struct err *e)
 {
-    struct chosen file;
+    struct chosen file = {0};
     int rc = choose_file(w, m->goal_id, p->scheme, m->has, p->takes_deltas && !m->no_delta, &file, e);
-    if (rc < 0 || !file.firmware_id || file.firmware_id == m->offered_id)
+    *fits = rc == 0 && file.firmware_id;
+    if (!*fits || file.firmware_id == m->offered_id)
         return rc;
     return choose(w, x->id, m->ord, file.firmware_id, e);
 }
@@ -202,6 +204,7 @@ static int offer_again(struct rollout *r, struct db *w, const struct party *p, s
                        enum again again, int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e)
 {
     struct next_module m = {0};
+    bool fits;
     bool begun = x->state == EXECUTION_DOWNLOADING || x->state == EXECUTION_DOWNLOADED;
     bool waits = x->state == EXECUTION_OFFERED && x->campaign_state == CAMPAIGN_RUNNING;
     if (!(begun && again == AGAIN_BEGUN) && !(waits && again != AGAIN_NOTHING))
@@ -209,9 +212,10 @@ static int offer_again(struct rollout *r, struct db *w, const struct party *p, s
     int rc = execution_next_module(w, x->id, &m, e);
     if (rc > 0 && is_beyond(p, x, &m))
         return end_beyond(w, x, now_ms, e);
-    if (rc > 0 && waits)
-        rc = choose_again(w, p, x, &m, e);
-    return rc < 0 || !m.module[0] ? rc : offer_now(r, w, p, x, now_ms, out, sends, e);
+    if (rc <= 0)
+        return rc;
+    rc = choose_again(w, p, x, &m, &fits, e);
+    return rc < 0 || !fits ? rc : offer_now(r, w, p, x, now_ms, out, sends, e);
 }
 
 /* What an offer lists of the modules behind the one it is for: each as if its turn had come, and nothing of
