@@ -1,7 +1,6 @@
 -- What rollouts take beyond "everyone, at once".
 
--- Which firmware a campaign brings, one for each module. by_device: what some of its devices get: deltas and stepping stones,
--- and where it puts devices back, what each had.
+-- Which firmware a campaign brings: one for each module; where it puts devices back, what each of them had.
 CREATE TABLE campaign_firmware_new (
     campaign_id       INTEGER NOT NULL REFERENCES campaign (id),
     ord               INTEGER NOT NULL,                    -- the order in which the modules are updated, from 0
