@@ -181,7 +181,6 @@ int wave_success(struct db *db, int64_t campaign_id, int wave, int64_t success_p
 /* ---- rollout/prepare.c: makes a campaign's rows, one stretch a call; *done: there are no more. */
 int prepare_step(struct rollout *r, struct db *w, struct campaign *c, int64_t now_ms, bool *done,
                  struct err *e);
-void prepare_forget(struct rollout *r); /* what it keeps in memory between two calls */
 
 /* ---- rollout/wave_progress.c: what time does to the waves of a campaign that runs: a wave's executions are
  * queued, its success is found met, the next one starts. *more: call again. */

@@ -76,6 +76,9 @@ int rollout_tick(struct rollout *r, struct db *w, int64_t now_ms, struct outgoin
  * there, nothing else would tell it what is due now: the tick is to look. */
 int rollout_device_changed(struct rollout *r, struct db *w, int64_t device_id, struct err *e);
 
+/* Frees what the tick keeps of a campaign that it prepares, which then begins anew. */
+void rollout_forget(struct rollout *r);
+
 /* The tick is to look at all devices that are there for the campaign: rollout/scan.c. */
 void scan_campaign(struct rollout *r, int64_t campaign_id);
 

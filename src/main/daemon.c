@@ -352,6 +352,7 @@ static void stop(struct otad *o)
         each_minute(o);
     if (o->store)
         store_close(o->store);
+    rollout_forget(&o->rollout);
     if (o->rollout.presence)
         presence_close(o->rollout.presence);
     if (o->blobs)

@@ -45,7 +45,7 @@ static int begin(struct db *w, struct campaign *c, struct err *e)
 
 /* ---- measuring */
 
-void prepare_forget(struct rollout *r)
+void rollout_forget(struct rollout *r)
 {
     if (r->preparing.survey) {
         survey_clear(r->preparing.survey);
@@ -77,7 +77,7 @@ static int measure(struct rollout *r, struct db *w, const struct campaign *c, st
     size_t n, done = 0;
     struct judged j;
     if (r->preparing.campaign_id != c->id)
-        prepare_forget(r);
+        rollout_forget(r);
     if (!r->preparing.survey && !(r->preparing.survey = calloc(1, sizeof *r->preparing.survey)))
         return err_set(e, ERR_INTERNAL, "out of memory");
     r->preparing.campaign_id = c->id;
@@ -91,7 +91,7 @@ static int measure(struct rollout *r, struct db *w, const struct campaign *c, st
         r->preparing.after_id = ids[done - 1];
     if (rc == 0 && done == n && n < STRETCH) {
         survey_settle(r->preparing.survey, &p->waves);
-        prepare_forget(r);
+        rollout_forget(r);
         rc = store_limits(w, c->id, &p->waves, e);
     }
     return rc;

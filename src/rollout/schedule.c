@@ -111,7 +111,7 @@ static int cancel_step(struct rollout *r, struct db *w, int64_t campaign_id, int
     if (rc < 0)
         return rc;
     if (r->preparing.campaign_id == campaign_id)
-        prepare_forget(r);
+        rollout_forget(r);
     struct stmt *s = db_stmt(w, c.forced ? Q_EXECUTION_TO_END : Q_EXECUTION_TO_CANCEL);
     bind_int(s, ":campaign_id", campaign_id);
     bind_int(s, ":cap", CANCELS);
