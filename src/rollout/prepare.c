@@ -82,7 +82,7 @@ static int measure(struct rollout *r, struct db *w, const struct campaign *c, st
         return err_set(e, ERR_INTERNAL, "out of memory");
     r->preparing.campaign_id = c->id;
     int rc = target_next(w, &p->seeker, r->preparing.after_id, c->devices_to, ids, STRETCH, &n, e);
-    for (; done < n && rc == 0 && (done % PORTION || clock_mono_ms() < end_ms); done++) {
+    for (; done < n && rc == 0 && (done == 0 || done % PORTION || clock_mono_ms() < end_ms); done++) {
         rc = planner_judge(w, p, ids[done], &j, e);
         if (rc == 0 && j.verdict == VERDICT_QUEUED)
             rc = survey_add(w, r->preparing.survey, &p->waves, ids[done], j.hash, e);
