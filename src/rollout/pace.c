@@ -1,6 +1,6 @@
 #include "rollout/pace.h"
 
-/* A second's worth may be saved up; spreading a minute's offers over 61 seconds keeps any one minute within
+/* A second's worth may be saved up, since the tick comes once in it; spreading a minute's offers over 61 seconds keeps any one minute within
  * the rate all the same. */
 #define SAVED_US  1000000LL
 #define SPREAD_US 61000000LL
@@ -28,8 +28,7 @@ int64_t pace_interval_us(int64_t rate_per_minute)
 {
     if (rate_per_minute == 0)
         return 0;
-    int64_t us = rate_per_minute >= 60 ? SPREAD_US : 60000000LL; /* below that nothing is saved up */
-    return (us + rate_per_minute - 1) / rate_per_minute;
+    return (SPREAD_US + rate_per_minute - 1) / rate_per_minute;
 }
 
 int64_t pace_next_ms(const struct pace *p)
@@ -51,10 +50,9 @@ int pace_pay(struct db *w, int64_t campaign_id, const struct policy *policy, int
 {
     if (policy->rate_per_minute == 0)
         return 0;
-    int64_t saved_us = policy->rate_per_minute >= 60 ? SAVED_US : 0;
     struct stmt *s = db_stmt(w, Q_PACE_PAY);
     bind_int(s, ":campaign_id", campaign_id);
-    bind_int(s, ":floor_us", now_ms * 1000 - saved_us);
+    bind_int(s, ":floor_us", now_ms * 1000 - SAVED_US);
     bind_int(s, ":interval_us", pace_interval_us(policy->rate_per_minute));
     return stmt_run(s, NULL, e);
 }
