@@ -221,8 +221,7 @@ static int step_campaign(struct rollout *r, struct db *w, const struct live *l, 
                          struct sink *sink, bool *large, bool *again, struct err *e)
 {
     static const struct campaign_change over = {.cause = "end", .reason = "its end_at has come"};
-    bool open = l->state != CAMPAIGN_CANCELLED && l->state != CAMPAIGN_PREPARING;
-    if (open && l->end_at_ms && l->end_at_ms <= now_ms) {
+    if (l->state != CAMPAIGN_CANCELLED && l->end_at_ms && l->end_at_ms <= now_ms) {
         *again = true;
         return move(w, l->id, CAMPAIGN_CANCELLED, &over, now_ms, e);
     }
