@@ -239,12 +239,20 @@ int scan_step(struct rollout *r, struct db *w, int64_t now_ms, struct sink *sink
     return rc;
 }
 
+/* Some quarter of an hour, counted from a minute, has begun. */
+static bool quarter_began(int64_t from_min, int64_t before_ms, int64_t now_ms)
+{
+    const int64_t quarter_ms = 15LL * 60 * 1000, from_ms = from_min * 60000;
+    return floor_div(now_ms - from_ms, quarter_ms) != floor_div(before_ms - from_ms, quarter_ms);
+}
+
 /* A window by a zone opens for all at once: scan_one waits for that. By devices' own zones it opens at the
- * same minute of the hour everywhere, but for whole quarters of an hour. */
+ * same minute of the hour everywhere, but for whole quarters of an hour; or when the clock is changed into it,
+ * which is done on the quarter. */
 void scan_windows(struct rollout *r, const struct campaign *c, int64_t before_ms, int64_t now_ms)
 {
-    const int64_t quarter_ms = 15LL * 60 * 1000, from_ms = c->policy.window.from_min * 60000LL;
-    if (c->policy.window.given && window_by_device(&c->policy.window) &&
-        floor_div(now_ms - from_ms, quarter_ms) != floor_div(before_ms - from_ms, quarter_ms))
+    const struct window *w = &c->policy.window;
+    if (w->given && window_by_device(w) &&
+        (quarter_began(w->from_min, before_ms, now_ms) || quarter_began(0, before_ms, now_ms)))
         scan_campaign(r, c->id);
 }
