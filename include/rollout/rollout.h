@@ -19,6 +19,7 @@ struct scans {
     struct scan {
         int64_t campaign_id;
         uint64_t at, left; /* where the walk stands, and how far it has yet to go */
+        uint64_t circle;   /* what it goes round */
         int64_t slots_at;  /* device whose slot was looked at last */
     } at[SCANS_MAX];
     size_t n, turn;

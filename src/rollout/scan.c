@@ -168,8 +168,9 @@ static int walk(struct rollout *r, struct db *w, struct scan *scan, struct askin
 {
     uint64_t n = circle(r);
     struct answer no;
-    if (scan->left > n)
-        scan->left = n;
+    if (scan->left > n || scan->circle != n)
+        scan->left = n; /* another circle has another order: what this one has passed is not known */
+    scan->circle = n;
     for (unsigned i = 0; scan->left > 0 && sink->n < sink->cap; i++) {
         int64_t id = id_at(scan->at, n);
         size_t before = sink->n;
