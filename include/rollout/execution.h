@@ -98,6 +98,9 @@ bool execution_may_move(enum execution_state from, enum execution_state to);
 int execution_move(struct db *w, struct execution *x, enum execution_state to, const struct change *c,
                    int64_t now_ms, struct err *e);
 
+/* The device of x is there again: where x was silent, it holds its slot again. */
+int execution_heard(struct db *w, struct execution *x, struct err *e);
+
 /* An attempt is over without success: another one is queued where the policy has one left, else x ends in
  * final. What would wait beside a newer campaign for the same module is superseded (invariant 5); what failed
  * in testing has its module to do again. */

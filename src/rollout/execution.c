@@ -251,6 +251,20 @@ static int on_end(struct db *w, struct execution *x, int64_t now_ms, struct err 
     return rc < 0 ? rc : threshold_check(w, x, now_ms, e);
 }
 
+int execution_heard(struct db *w, struct execution *x, struct err *e)
+{
+    if (!x->silent)
+        return 0;
+    struct stmt *s = db_stmt(w, Q_EXECUTION_SILENT);
+    bind_int(s, ":id", x->id);
+    bind_int(s, ":silent", 0);
+    int rc = stmt_run(s, NULL, e);
+    if (rc == 0)
+        rc = end_silence(w, x, e);
+    x->silent = false;
+    return rc;
+}
+
 int execution_move(struct db *w, struct execution *x, enum execution_state to, const struct change *c,
                    int64_t now_ms, struct err *e)
 {

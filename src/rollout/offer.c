@@ -342,6 +342,13 @@ static int may_be_offered(struct rollout *r, struct db *w, const struct party *p
     return rc < 0 ? rc : 0;
 }
 
+/* What is offered once more because it may be lost says nothing of the device. */
+static bool is_heard(const struct rollout *r, const struct execution *x, int64_t now_ms)
+{
+    return presence_there(r->presence, x->device_id, now_ms) ||
+           presence_last_seen(r->presence, x->device_id) >= now_ms - x->policy.lease_ms;
+}
+
 int dispatch_device(struct rollout *r, struct db *w, const struct party *p, enum again again, bool asks,
                     int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e)
 {
@@ -355,8 +362,10 @@ int dispatch_device(struct rollout *r, struct db *w, const struct party *p, enum
     rc = execution_live(w, p->device_id, live, &n, e);
     if (rc < 0 || n == 0)
         return rc;
+    if (is_heard(r, &live[0], now_ms))
+        rc = execution_heard(w, &live[0], e);
     /* one thing at a time: a device that is at work is not offered another (invariant 2) */
-    if (execution_is_active(live[0].state))
+    if (rc == 0 && execution_is_active(live[0].state))
         rc = offer_again(r, w, p, &live[0], again, now_ms, out, sends, e);
     if (execution_is_active(live[0].state))
         return rc;
