@@ -41,9 +41,10 @@ struct rollout {
         int64_t ids[CHANGED_MAX];
         size_t n;
     } changed;
-    int64_t campaigns_after; /* the tick's round over campaigns */
-    int64_t ticked_ms;       /* and when it last began one */
-    struct {                 /* offers that may never have left: see rollout_tick */
+    int64_t campaigns_after;    /* the tick's round over campaigns */
+    int64_t ticked_ms;          /* and when it last began one */
+    _Atomic int64_t done_to_ms; /* what was due by then is done: the last tick that left nothing */
+    struct {                    /* offers that may never have left: see rollout_tick */
         int64_t since_ms, after_id;
     } lost;
     _Atomic uint64_t

@@ -137,6 +137,7 @@ int api_status(struct request *r, struct db *db, struct err *e)
     json_t *j = json_object();
     json_put_text(j, "version", OTAD_VERSION);
     json_put_moment(j, "started_at", env->started_at_ms);
+    json_put_moment(j, "ticked_at", env->rollout->done_to_ms);
     json_put(j, "campaigns", campaigns);
     json_put(j, "executions", executions);
     json_put_int(j, "devices_online", presence_count(env->rollout->presence));

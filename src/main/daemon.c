@@ -75,6 +75,8 @@ static bool tick(struct otad *o, struct tick *t)
     }
     board_set(BOARD_STORE, true, "ok");
     mqtt_send(o->mqtt, t->out, t->n);
+    if (!t->again)
+        o->rollout.done_to_ms = t->now_ms;
     return t->again && room > 0;
 }
 
