@@ -116,6 +116,11 @@ $(BUILD)/otad_broker.so: $(PLUGIN_OBJ)
 	$(SAY)
 	$(Q)$(CC) $(PLUGIN_CFLAGS) -shared $(HARDEN_LDFLAGS) -o $@ $^ -lsqlite3 -ljansson -lcbor -lcrypto
 
+# preloaded into any build of otad and into the broker, so it is not instrumented
+$(BUILD)/testclock.so: tests/system/clock.c $(BUILD)/flags
+	$(SAY)
+	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -fPIC -shared -o $@ $<
+
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libotad.a $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
@@ -204,7 +209,7 @@ unit: $(UNIT) $(FUZZERS:%=$(BUILD)/replay/%)
 PYTEST = $(SANITIZERS) OTAD_BUILD=$(abspath $(BUILD)) PYTHONDONTWRITEBYTECODE=1 \
 	$(NO_ASLR) $(PYTHON) -m pytest -q -p no:cacheprovider
 
-system: all
+system: all $(BUILD)/testclock.so
 	$(PYTEST) tests/system
 
 # The SDKs stand where `make clean` finds them, and no check of our own sources does. They run none of their install scripts.
@@ -256,7 +261,7 @@ lint-tidy: $(TIDY)
 CPPCHECK := cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	--suppress=missingIncludeSystem --suppress=uninitvar $(filter -D% -I%,$(CPPFLAGS))
 lint-cppcheck: $(GEN)
-	$(CPPCHECK) --include=$(ANALYSIS) -i src/base/err.c src tests/unit tests/fuzz
+	$(CPPCHECK) --include=$(ANALYSIS) -i src/base/err.c src tests/unit tests/fuzz tests/system
 	$(CPPCHECK) src/base/err.c
 
 lint-layers: $(GEN)

@@ -3,9 +3,11 @@
 Nothing here sleeps for readiness: things are asked for until they answer, with a generous end.
 """
 import base64
+import datetime
 import errno
 import http.client
 import json
+import mmap
 import os
 import random
 import signal
@@ -25,7 +27,7 @@ FINAL = {"succeeded", "failed", "timed_out", "rejected", "rolled_back", "cancell
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
 
 
-def wait_until(fn, timeout_s=WAIT_S, what=""):
+def wait_until(fn, timeout_s=WAIT_S, what="", pause_s=0.05):
     """The first true value of fn(); the end of waiting is a failure that shows the last value."""
     end = time.monotonic() + timeout_s
     while True:
@@ -33,7 +35,7 @@ def wait_until(fn, timeout_s=WAIT_S, what=""):
         if value:
             return value
         assert time.monotonic() < end, f"waited {timeout_s} s in vain for {what or fn}: last {value!r}"
-        time.sleep(0.05)
+        time.sleep(pause_s)
 
 
 PORTS = iter(random.sample(range(20000, 32000), 12000))
@@ -89,6 +91,12 @@ def status_kb(pid, field):
     raise KeyError(field)
 
 
+def moment(at_ms):
+    """As otad writes it."""
+    at = datetime.datetime.fromtimestamp(at_ms // 1000, datetime.timezone.utc)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03}Z"
+
+
 class Reply(NamedTuple):
     status: int
     headers: http.client.HTTPMessage
@@ -126,6 +134,30 @@ def problem(reply, status, *words):
         assert word in f"{reply.data.get('field')}: {reply.data['detail']}", reply.data
 
 
+def seconds(span):
+    """Of a span as otad writes it: 30s, 10m, 2h, 7d."""
+    return int(span[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[span[-1]]
+
+
+class Clock:
+    """What the processes that preload clock.c see on the wall: it stands, and goes on when it is told to."""
+
+    def __init__(self, path):
+        self.env = {"LD_PRELOAD": str(BUILD / "testclock.so"), "TESTCLOCK": str(path)}
+        if SANITIZED:
+            self.env["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+        path.write_bytes(bytes(8))
+        path.chmod(0o644)
+        with path.open("r+b") as file:
+            self.file = mmap.mmap(file.fileno(), 8)
+        self.set(int(time.time() * 1000))
+
+    def set(self, now_ms):
+        """One store of eight bytes."""
+        self.now_ms = now_ms
+        memoryview(self.file).cast("q")[0] = now_ms * 1_000_000
+
+
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path):
         super().__init__("localhost", timeout=WAIT_S)
@@ -140,7 +172,7 @@ class UnixConnection(http.client.HTTPConnection):
 class Otad:
     """A server of its own: data directory, ports and log under root, which should be a short path (Unix sockets)."""
 
-    def __init__(self, root, settings=None, env=None):
+    def __init__(self, root, settings=None, env=None, clock=False):
         self.root = Path(root)
         self.data = self.root / "data"
         self.log_path = self.root / "otad.log"
@@ -150,6 +182,8 @@ class Otad:
             "http_port": self.http_port, "public_url": f"https://localhost:{self.https_port}", **(settings or {}),
         }
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("OTAD_")} | (env or {})
+        self.clock = Clock(self.root / "clock") if clock else None
+        self.env |= self.clock.env if clock else {}
         self.extra_args = []
         self.process = None
 
@@ -308,6 +342,27 @@ class Otad:
             after = page.get("next")
             if not after:
                 return items
+
+    # ---- time, of a server with clock=True
+
+    def later(self, span="0s"):
+        """So much time goes by, a millisecond at least, and what it brings is done."""
+        self.at(self.clock.now_ms + max(1, 1000 * seconds(span)))
+
+    def at(self, now_ms):
+        """The clock stands there, and what that brings is done."""
+        self.clock.set(now_ms)
+        self.by_socket("PATCH", f"/api/v1/products/{self.ticker()}", "{}")
+        wait_until(self.ticked, what="the tick", pause_s=0.002)
+
+    def ticker(self):
+        """A product to write to: that wakes whoever ticks."""
+        if not hasattr(self, "ticking"):
+            self.ticking = self.ok("POST", "/products", {"key": "ticker", "protocol": "native"})["key"]
+        return self.ticking
+
+    def ticked(self):
+        return self.by_socket("GET", "/api/v1/status").data["ticked_at"] == moment(self.clock.now_ms)
 
     # ---- campaigns
 
