@@ -62,7 +62,7 @@ SET state = :to, percent = :percent, attempt = :attempt, reason = :reason, detai
 WHERE id = :id AND state = :from;
 
 -- name: execution_percent
-UPDATE execution SET percent = :percent, updated_at_ms = :now_ms WHERE id = :id;
+UPDATE execution SET percent = :percent, silent = 0, updated_at_ms = :now_ms WHERE id = :id;
 
 -- name: execution_suspect
 UPDATE execution SET suspect = 1, deadline_at_ms = :deadline_at_ms WHERE id = :id;

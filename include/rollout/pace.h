@@ -24,6 +24,8 @@ int64_t pace_interval_us(int64_t rate_per_minute);
 int64_t pace_next_ms(const struct pace *p);
 /* Devices that hold a slot. */
 int pace_in_flight(struct db *db, int64_t campaign_id, const struct pace *p, int64_t *n, struct err *e);
+/* So many more of its devices at work hold no slot; below 0: so many are heard of again. */
+int pace_silent(struct db *w, int64_t campaign_id, int64_t n, struct err *e);
 /* An offer is made. */
 int pace_pay(struct db *w, int64_t campaign_id, const struct policy *policy, int64_t now_ms, struct err *e);
 

@@ -208,15 +208,6 @@ static int tell_move(struct db *w, const struct execution *x, enum execution_sta
                         *detail ? ": " : "", detail);
 }
 
-/* A silent device that is heard of again has its slot back. */
-static int end_silence(struct db *w, const struct execution *x, struct err *e)
-{
-    struct stmt *s = db_stmt(w, Q_PACE_SILENT);
-    bind_int(s, ":campaign_id", x->campaign_id);
-    bind_int(s, ":n", -1);
-    return stmt_run(s, NULL, e);
-}
-
 /* Executions that end badly one after the other, across campaigns, tell of the device. */
 static int count_failure(struct db *w, const struct execution *x, int64_t now_ms, struct err *e)
 {
@@ -286,7 +277,7 @@ int execution_move(struct db *w, struct execution *x, enum execution_state to, c
     if (rc == 0 && to != x->state)
         rc = wave_count_add(w, x->campaign_id, x->wave, to, 1, e);
     if (rc == 0 && x->silent)
-        rc = end_silence(w, x, e);
+        rc = pace_silent(w, x->campaign_id, -1, e);
     if (rc == 0)
         rc = tell_move(w, x, to, c, now_ms, e);
     if (rc < 0)

@@ -46,6 +46,14 @@ int pace_in_flight(struct db *db, int64_t campaign_id, const struct pace *p, int
     return rc < 0 ? rc : 0;
 }
 
+int pace_silent(struct db *w, int64_t campaign_id, int64_t n, struct err *e)
+{
+    struct stmt *s = db_stmt(w, Q_PACE_SILENT);
+    bind_int(s, ":campaign_id", campaign_id);
+    bind_int(s, ":n", n);
+    return stmt_run(s, NULL, e);
+}
+
 int pace_pay(struct db *w, int64_t campaign_id, const struct policy *policy, int64_t now_ms, struct err *e)
 {
     if (policy->rate_per_minute == 0)

@@ -1,5 +1,6 @@
 /* What reports do to the execution that they are about. */
 #include "rollout/execution.h"
+#include "rollout/pace.h"
 
 #include "store/device.h"
 
@@ -24,7 +25,8 @@ static int set_percent(struct rollout *r, struct db *w, const struct execution *
     bind_int(s, ":id", x->id);
     bind_int(s, ":percent", percent);
     bind_int(s, ":now_ms", now_ms);
-    return stmt_run(s, NULL, e);
+    int rc = stmt_run(s, NULL, e);
+    return rc == 0 && x->silent ? pace_silent(w, x->campaign_id, -1, e) : rc;
 }
 
 /* The device's own "succeeded" where its product takes it for the proof: of the module it was offered, or of

@@ -86,12 +86,7 @@ static int end_lease(struct db *w, int64_t campaign_id, int64_t execution_id, st
     bind_int(s, ":id", execution_id);
     bind_int(s, ":silent", 1);
     int rc = stmt_run(s, NULL, e);
-    if (rc < 0)
-        return rc;
-    s = db_stmt(w, Q_PACE_SILENT);
-    bind_int(s, ":campaign_id", campaign_id);
-    bind_int(s, ":n", 1);
-    return stmt_run(s, NULL, e);
+    return rc < 0 ? rc : pace_silent(w, campaign_id, 1, e);
 }
 
 struct slot {
