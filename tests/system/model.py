@@ -147,6 +147,10 @@ class Campaign:
         self.places = lambda device: 0  # device name -> its wave, where that is a matter of hashes
 
     @property
+    def live(self):
+        return self.state not in ("completed", "cancelled") or any(x.live for x in self.executions.values())
+
+    @property
     def by_hash(self):
         return len(self.waves) > 1 and not all("tags" in wave for wave in self.waves[:-1])
 
@@ -328,7 +332,7 @@ class Model:
     def queue(self, x, attempt, reason="", due_at=0):
         """It begins to wait once more, where its campaign goes on and no other has come for the device."""
         if x.campaign.state == "cancelled":
-            return self.move(x, "cancelled", reason)
+            return self.move(x, "cancelled", reason, attempt)
         others = [y for y in self.waits_for(x.device) if y is not x and y.campaign.state != "cancelled"]
         self.move(x, "superseded" if others else "queued", reason, attempt, due_at)
 
@@ -347,7 +351,7 @@ class Model:
     def inform(self, device, version):
         changed, matched = device.version != version, False
         device.version, device.heard_at = version, self.now
-        for x in self.executions(device):
+        for x in sorted(self.executions(device), key=lambda x: -x.number):
             if x.live and x.state != "testing" and version == x.goal:
                 matched = True
                 hold_off = ms(x.campaign.policy["health_hold_off"])
@@ -489,11 +493,13 @@ class Model:
                     self.dispatch(device, None, asks=False)
 
     def step(self, c):
-        policy, open_ = c.policy, c.state in ("draft", "scheduled", "running", "paused")
+        policy, open_ = c.policy, c.state in ("scheduled", "running", "paused")
         if open_ and policy["end_at"] and policy["end_at"] <= self.now:
             self.stop(c, "cancelled", "end")
-        if c.state == "scheduled" and (policy["start_at"] or 0) <= self.now:
+        if c.state == "preparing":
             self.prepare(c)
+        if c.state == "scheduled" and (policy["start_at"] or 0) <= self.now:
+            c.state = "preparing"
         if c.ending:
             c.ending = False
             for x in list(c.executions.values()):
@@ -531,7 +537,7 @@ class Model:
             if self.now < self.up_since + GRACE_MS and x.moved_at <= self.up_since:
                 continue
             if x.state == "testing":
-                if x.device.there or x.device.heard_at > x.moved_at:
+                if x.device.there or x.device.heard_at // 1000 * 1000 > x.moved_at:  # last_seen is in seconds
                     self.move(x, "succeeded")
                 else:
                     self.attempt_ended(x, "failed", "boot")

@@ -2,14 +2,16 @@
 otad and in model.py at once, and both are compared after every step."""
 import contextlib
 import datetime
+import os
+import random
 import signal
 import zoneinfo
 
 import pytest
 
 from conftest import Factory
-from harness import BUILD, moment
-from model import FINISHED, ms, window_open
+from harness import BUILD
+from model import FAILURES, FINISHED, ms, window_open
 from world import World
 
 pytestmark = pytest.mark.skipif(not (BUILD / "testclock.so").exists(), reason="make builds testclock.so for `make system`")
@@ -632,3 +634,174 @@ def test_restarts_in_the_middle(make_clocked):
             world.takes(name, c)
             world.later("2s")
     assert c.state == "completed"
+
+
+# ---- at random
+
+class Chance:
+    """One thing after another, as a seed has it. Devices do what devices do, most of it sensible."""
+
+    policies = [
+        {}, {}, ONE, {"max_attempts": 2, "retry_after": "1m"}, {"offer_timeout": "10m"}, {"finish_timeout": "10m"},
+        {"health_hold_off": "10m"}, {"rollback_confirm": "10m"}, {"rate_per_minute": 1}, {"rate_per_minute": 60},
+        {"max_in_flight": 2, "lease": "30d"}, {"allow_downgrade": True}, {"replace": True}, {"confirm": "device"},
+        {"confirm": "operator"}, {"quarantine_after": 1, "quarantine_for": "3h"}, {"quarantine_after": 0},
+        {"window": {"from": "20:00", "to": "09:00", "tz": "America/New_York"}},
+        {"window": {"days": ["mon", "wed", "fri"], "from": "06:00", "to": "24:00"}},
+        {"stop": [{"on": ["failed", "timed_out", "rolled_back"], "pct": 40, "min_finished": 3}]},
+        {"stop": [{"on": ["rejected"], "pct": 1, "then": "cancel"}, {"on": ["failed"], "pct": 50}]},
+        {"wave_failed": "cancel"},
+    ]
+    waves = [None, None, [{"count": 2, "success_pct": 50}, {"percent": 100}],
+             [{"count": 1, "soak": "30m"}, {"percent": 60, "success_pct": 50}, {"percent": 100, "success_pct": 80}],
+             [{"tags": {"site": "B"}, "success_pct": 30, "soak": "1h"}, {"percent": 100}]]
+    targets = [{}, {}, {"tags": {"site": "A"}}, {"tags": {"site!": "A"}}, {"version": "<2.0.0"}, {"dynamic": True},
+               {"tags": {"site": "B"}, "dynamic": True}, {"version": ">=1.0.0 <3.0.0", "dynamic": True}]
+    spans = ["1s", "20s", "1m", "5m", "10m", "10m", "30m", "1h", "1h", "3h", "12h", "1d"]
+    errors = ["download", "verify", "flash", "boot", "power", "space", "rejected", "unknown"]
+    things = {"asks": 30, "tells": 22, "installs": 10, "says_new": 16, "fails": 8, "strays": 3, "babbles": 3, "waits": 26,
+              "begins": 5, "acts": 6, "changes": 4, "comes": 2, "again": 2, "restarts": 0.4}
+
+    def __init__(self, world, seed):
+        self.world, self.model, self.dice = world, world.model, random.Random(seed)
+        self.runs, self.offers = {}, {}  # device -> its version, and (execution, offer) that it knows of
+        self.firmware = [(world.upload(version, **query), version) for version, query in (
+            ("1.0.0", {}), ("2.0.0", {"requires": ">=1.0.0"}), ("3.0.0", {}), ("4.0.0", {"requires": ">=2.0.0"}))]
+        world.upload("3.0.0", delta_from="1.0.0")
+        world.upload("4.0.0", delta_from="3.0.0")
+        for site in "AABBCCAB":
+            self.comes(site)
+
+    def step(self):
+        do = self.dice.choices(list(self.things), self.things.values())[0]
+        getattr(self, do)()
+
+    def one(self):
+        return self.dice.choice(list(self.runs))
+
+    def knowing(self):
+        """A device that knows of an offer; or any."""
+        return self.dice.choice(list(self.offers) or list(self.runs))
+
+    def poll(self, name):
+        offer = self.world.poll(name, self.runs[name])
+        if offer:
+            self.offers[name] = self.model.at_work(self.model.devices[name]), offer
+        self.world.step("asked")
+
+    def say(self, name, **fields):
+        if name in self.offers:
+            x, offer = self.offers[name]
+            self.world.say(name, x, offer["id"], **fields)
+            self.world.step("said")
+
+    def asks(self):
+        self.poll(self.one())
+
+    def tells(self):
+        self.say(self.knowing(), percent=self.dice.choice([0, 10, 50, 90, 100]))
+
+    def installs(self):
+        self.say(self.knowing(), state=self.dice.choice(["installing", "installing", "succeeded", "downloaded"]))
+
+    def says_new(self):
+        name = self.knowing()
+        if name in self.offers:
+            self.runs[name] = self.offers.pop(name)[1]["version"]
+        self.poll(name)
+
+    def fails(self):
+        name = self.knowing()
+        self.say(name, error=self.dice.choice(self.errors))
+        if self.dice.random() < 0.7:  # else it goes on about an attempt that is over
+            self.offers.pop(name, None)
+
+    def strays(self):
+        """Another version, by whatever way; mostly the one before."""
+        name = self.knowing()
+        x = self.offers.get(name, [None])[0]
+        self.runs[name] = x.before if x and x.before and self.dice.random() < 0.7 else self.dice.choice(self.firmware)[1]
+        self.poll(name)
+
+    def babbles(self):
+        """Of something that may long be over."""
+        name = self.one()
+        rows = [x for x in self.model.executions(self.model.devices[name]) if x.attempt]
+        if rows:
+            self.world.say(name, self.dice.choice(rows), percent=self.dice.choice([10, 100]))
+            self.world.step("babbled")
+
+    def waits(self):
+        self.world.later(self.dice.choice(self.spans))
+
+    def begins(self):
+        fields = {"policy": {k: v for p in self.dice.choices(self.policies, k=2) for k, v in p.items()}}
+        waves, target = self.dice.choice(self.waves), self.dice.choice(self.targets)
+        if waves and any("tags" in wave for wave in waves) and not any(d.tags["site"] == "B" for d in self.model.devices.values()):
+            return
+        if self.dice.random() < 0.2:
+            fields["policy"]["end_at"] = self.world.in_("2d")
+        if self.dice.random() < 0.2:
+            fields["policy"]["start_at"] = self.world.in_("3h")
+        sites = {d.tags["site"] for d in self.model.devices.values()}
+        wanted = target.get("tags", {}).get("site")
+        if wanted and wanted not in sites:
+            return
+        self.world.campaign(self.dice.choice(self.firmware[1:]), target=target, **fields, **({"waves": waves} if waves else {}),
+                            draft=self.dice.random() < 0.1)
+
+    def campaign(self):
+        return self.dice.choice(list(self.model.campaigns.values()))
+
+    def acts(self):
+        if self.model.campaigns:
+            action = self.dice.choice(["start", "pause", "resume", "resume", "resume", "advance", "advance", "cancel", "force"])
+            self.world.act(self.campaign(), action)
+
+    def changes(self):
+        fields = self.dice.choice([{"paused": True}, {"paused": False}, {"paused": False}, {"pinned": "2.0.0"}, {"pinned": None},
+                                   {"pinned": None}, {"tags": {"site": "A"}}, {"tags": {"site": "B"}}])
+        self.world.change(self.one(), **fields)
+
+    def comes(self, site=None):
+        if len(self.runs) < 14:
+            name = f"d{len(self.runs)}"
+            self.world.device(name, site=site or self.dice.choice("ABC"))
+            self.runs[name] = self.dice.choice(["1.0.0", "1.0.0", "1.0.0", "2.0.0"])
+            if self.dice.random() < 0.9:
+                self.poll(name)
+
+    def again(self):
+        if not self.model.campaigns:
+            return
+        c = self.campaign()
+        if c.puts_back or c.state in ("draft", "scheduled"):
+            return
+        if self.dice.random() < 0.5:
+            self.world.roll_back(c)
+        elif any(x.state in FAILURES for x in c.executions.values()):
+            self.world.retry(c)
+
+    def restarts(self):
+        self.world.restart()
+        self.world.later("61s")
+
+
+def seeds():
+    """SEEDS=100-199 for a night of them."""
+    first, _, last = os.environ.get("SEEDS", "1-3").partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
+@pytest.mark.parametrize("seed", seeds())
+def test_at_random(make_clocked, seed):
+    otad = make_clocked()  # hashes and days of the week are the same for each seed
+    otad.at((otad.clock.now_ms // (7 * 86400_000) + 1) * 7 * 86400_000 + ms("4d"))  # a Monday
+    world = World(otad)
+    chance = Chance(world, seed)
+    for step in range(200):
+        try:
+            chance.step()
+        except AssertionError as e:
+            raise AssertionError(f"seed {seed}, step {step}: {e}") from e
+    world.check(everything=True)

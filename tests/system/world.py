@@ -17,6 +17,7 @@ class World:
         self.product = Product(otad)
         self.secrets = {}
         self.lines = []  # what has happened
+        self.checked = {}
         self.stirred = False  # something has, and no tick has seen it
         self.patient = True  # each thing is seen by a tick before the next one happens
         self.talk = self.listen = None
@@ -63,10 +64,10 @@ class World:
 
     # ---- holding one against the other
 
-    def seen(self):
+    def seen(self, numbers):
         """As Model.picture has it."""
         out = {}
-        for number in self.model.campaigns:
+        for number in numbers:
             told = self.api("GET", f"/campaigns/{number}")
             rows = self.rows(number)
             counted = dict.fromkeys(told["counts"], 0)
@@ -79,17 +80,28 @@ class World:
                 "executions": {n: (r["state"], r["attempt"], r["wave"], r["reason"]) for n, r in rows.items()}}
         return out
 
-    def check(self):
-        seen, expected = self.seen(), self.model.picture()
-        wrong = []
-        for number, campaign in expected.items():
+    def check(self, everything=False):
+        """Of what is over and stays so, only when everything is asked for."""
+        expected, before = self.model.picture(), self.checked
+        numbers = [number for number, c in self.model.campaigns.items()
+                   if everything or c.live or expected[number] != before.get(number)]
+        seen, wrong = self.seen(numbers), []
+        self.checked = expected
+        for number in numbers:
+            campaign = expected[number]
             for key in ("state", "cause", "late_success", "waves started"):
                 if seen[number][key] != campaign[key]:
                     wrong.append(f"campaign {number}: {key} is {seen[number][key]}, not {campaign[key]}")
             left, right = seen[number]["executions"], campaign["executions"]
             wrong += [f"campaign {number}: {name} is {left.get(name)}, not {right.get(name)}"
                       for name in sorted({**left, **right}) if left.get(name) != right.get(name)]
-        assert not wrong, "\n".join(["otad and the model disagree", *wrong, "after", *self.lines[-25:]])
+        assert not wrong, self.story(f"{len(wrong)} differences", *wrong)
+
+    def story(self, *wrong):
+        """What is wrong, and how it came to that."""
+        long = len(self.lines) - 25
+        told = [line for i, line in enumerate(self.lines) if i >= long or "campaign" in line or "rollback" in line]
+        return "\n".join([*wrong, "after", *told])
 
     def note(self, text):
         self.lines.append(f"{moment(self.now)} {text}")
@@ -190,7 +202,7 @@ class World:
         self.note(f"{name} polls with {version}: {got and (got['id'], got['version'], got['delta_from'])}")
         told = got and (got["version"], got["delta_from"])
         due = x and (x.offered.version, x.offered.delta_from or None)
-        assert told == due, "\n".join([f"{name} is offered {told}, and {due} is due", *self.lines[-25:]])
+        assert told == due, self.story(f"{name} is offered {told}, and {due} is due")
         if got and check:
             assert got["id"] == str(self.row(x.campaign, name)["id"])
         return got
