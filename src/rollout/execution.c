@@ -496,10 +496,13 @@ int execution_module_marked(struct db *w, struct execution *x, int64_t left, int
 /* Health hold-off over: the device must have been heard since the new version was seen. */
 static int hold_off_ended(struct rollout *r, struct db *w, struct execution *x, int64_t now_ms, struct err *e)
 {
-    bool heard = presence_there(r->presence, x->device_id, now_ms) ||
-                 presence_last_seen(r->presence, x->device_id) > x->updated_at_ms;
     struct change c = {.reason = REASON_NONE, .percent = 100, .attempt = x->attempt};
-    if (heard)
+    struct device d; /* what it was heard of before otad started has reached the store */
+    int rc = device_get_id(w, x->device_id, &d, e);
+    if (rc < 0)
+        return rc;
+    if (presence_there(r->presence, x->device_id, now_ms) || d.last_seen_at_ms > x->updated_at_ms ||
+        presence_last_seen(r->presence, x->device_id) > x->updated_at_ms)
         return execution_move(w, x, EXECUTION_SUCCEEDED, &c, now_ms, e);
     return execution_attempt_ended(w, x, EXECUTION_FAILED, REASON_BOOT,
                                    "not heard again after it reported the new version", now_ms, e);
