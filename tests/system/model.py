@@ -171,6 +171,16 @@ class Model:
         self.devices[name] = device = Device(name, len(self.devices), version, dict(tags or {}))
         return device
 
+    def remove(self, name):
+        device = self.devices.pop(name)
+        for x in self.executions(device):
+            if x.live:
+                self.move(x, "removed", attempt=x.attempt)
+
+    def end_quarantine(self, name):
+        device = self.devices[name]
+        device.failures = device.rests_until = 0
+
     def executions(self, device):
         return [x for c in self.campaigns.values() for x in [c.executions.get(device.name)] if x]
 
@@ -586,6 +596,7 @@ class Model:
     def picture(self):
         """Everything that an operator can see, to be held against what otad says."""
         return {c.number: {
-            "state": c.state, "cause": c.cause, "late_success": c.late_success, "waves started": c.wave + 1,
+            "state": c.state, "cause": c.cause, "late_success": c.late_success,
+            "waves started": c.wave + 1 if c.state in ("running", "paused") else None,  # which means nothing else
             "executions": {x.device.name: (x.state, x.attempt, x.wave, x.reason) for x in c.executions.values()},
         } for c in self.campaigns.values()}

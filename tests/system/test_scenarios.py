@@ -660,7 +660,7 @@ class Chance:
     spans = ["1s", "20s", "1m", "5m", "10m", "10m", "30m", "1h", "1h", "3h", "12h", "1d"]
     errors = ["download", "verify", "flash", "boot", "power", "space", "rejected", "unknown"]
     things = {"asks": 30, "tells": 22, "installs": 10, "says_new": 16, "fails": 8, "strays": 3, "babbles": 3, "waits": 26,
-              "begins": 5, "acts": 6, "changes": 4, "comes": 2, "again": 2, "restarts": 0.4}
+              "begins": 5, "acts": 6, "changes": 4, "comes": 2, "goes": 1, "again": 2, "frees": 1, "restarts": 0.4}
 
     def __init__(self, world, seed):
         self.world, self.model, self.dice = world, world.model, random.Random(seed)
@@ -765,11 +765,21 @@ class Chance:
 
     def comes(self, site=None):
         if len(self.runs) < 14:
-            name = f"d{len(self.runs)}"
+            name = f"d{len(self.world.secrets)}"
             self.world.device(name, site=site or self.dice.choice("ABC"))
             self.runs[name] = self.dice.choice(["1.0.0", "1.0.0", "1.0.0", "2.0.0"])
             if self.dice.random() < 0.9:
                 self.poll(name)
+
+    def goes(self):
+        if len(self.runs) > 4:
+            name = self.one()
+            self.runs.pop(name)
+            self.offers.pop(name, None)
+            self.world.remove(name)
+
+    def frees(self):
+        self.world.end_quarantine(self.one())
 
     def again(self):
         if not self.model.campaigns:
@@ -805,3 +815,20 @@ def test_at_random(make_clocked, seed):
         except AssertionError as e:
             raise AssertionError(f"seed {seed}, step {step}: {e}") from e
     world.check(everything=True)
+
+
+def test_a_restart_in_the_hold_off(make_clocked):
+    """Who was heard again before it has been heard again."""
+    world = World(make_clocked())
+    firmware = world.upload("2.0.0"), "2.0.0"
+    for name in ("heard", "quiet"):
+        world.device(name, "1.0.0")
+    c = world.campaign(firmware, policy={**ONE, "health_hold_off": "1h"})
+    for name in ("heard", "quiet"):
+        world.takes(name, c)
+    world.later("10m")
+    world.poll("heard", "2.0.0")
+    world.later("10m")
+    world.restart()
+    world.later("40m")
+    assert [x.state for x in c.executions.values()] == ["succeeded", "failed"]

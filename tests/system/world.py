@@ -76,7 +76,8 @@ class World:
             assert told["counts"] == counted, f"invariant 9 in campaign {number}"
             out[number] = {
                 "state": told["state"], "cause": told["state_cause"], "late_success": told["late_success"],
-                "waves started": sum(wave["started_at"] is not None for wave in told["waves"]),
+                "waves started": sum(wave["started_at"] is not None for wave in told["waves"])
+                if told["state"] in ("running", "paused") else None,
                 "executions": {n: (r["state"], r["attempt"], r["wave"], r["reason"]) for n, r in rows.items()}}
         return out
 
@@ -249,6 +250,16 @@ class World:
         for key, value in fields.items():
             setattr(self.model.devices[name], key, value or "" if key == "pinned" else value)
         self.step(f"{name} is changed: {fields}")
+
+    def remove(self, name):
+        self.api("DELETE", f"/devices/{self.product.key}/{name}")
+        self.model.remove(name)
+        self.step(f"{name} is deleted")
+
+    def end_quarantine(self, name):
+        self.api("DELETE", f"/devices/{self.product.key}/{name}/quarantine")
+        self.model.end_quarantine(name)
+        self.step(f"{name} need not rest")
 
     def retry(self, campaign):
         number = self.api("POST", f"/campaigns/{campaign.number}/retry")["id"]
