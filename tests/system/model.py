@@ -413,10 +413,13 @@ class Model:
         to = {"succeeded": "installing"}.get(to, to)  # invariant 3: its word is no proof
         if to == "downloading" and percent == 100:
             to = "downloaded"
+        if to == x.state == "downloading" and percent is not None and percent >= x.percent + 5:
+            x.percent, x.moved_at = percent, self.now
         if ORDER.index(to) <= ORDER.index(x.state):  # invariant 4
             return
         deadline = x.deadline if x.state != "offered" else self.now + ms(x.campaign.policy["finish_timeout"])
         self.move(x, to, deadline=deadline)
+        x.percent = (percent or 0) if to == "downloading" else 100
 
     # ---- offers
 
@@ -580,6 +583,13 @@ class Model:
         else:
             c.state, c.cause = "running", None
             c.wave += action == "advance"
+        return True
+
+    def tune(self, c, policy):
+        """Whether its state allows it."""
+        if c.state not in ("draft", "scheduled", "paused"):
+            return False
+        c.policy.update(policy)
         return True
 
     def retry(self, c, number):

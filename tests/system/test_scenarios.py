@@ -660,7 +660,7 @@ class Chance:
     spans = ["1s", "20s", "1m", "5m", "10m", "10m", "30m", "1h", "1h", "3h", "12h", "1d"]
     errors = ["download", "verify", "flash", "boot", "power", "space", "rejected", "unknown"]
     things = {"asks": 30, "tells": 22, "installs": 10, "says_new": 16, "fails": 8, "strays": 3, "babbles": 3, "waits": 26,
-              "begins": 5, "acts": 6, "changes": 4, "comes": 2, "goes": 1, "again": 2, "frees": 1, "restarts": 0.4}
+              "begins": 5, "acts": 6, "tunes": 2, "changes": 4, "comes": 2, "goes": 1, "again": 2, "frees": 1, "restarts": 0.5}
 
     def __init__(self, world, seed):
         self.world, self.model, self.dice = world, world.model, random.Random(seed)
@@ -758,6 +758,10 @@ class Chance:
             action = self.dice.choice(["start", "pause", "resume", "resume", "resume", "advance", "advance", "cancel", "force"])
             self.world.act(self.campaign(), action)
 
+    def tunes(self):
+        if self.model.campaigns:
+            self.world.tune(self.campaign(), **self.dice.choice(self.policies))
+
     def changes(self):
         fields = self.dice.choice([{"paused": True}, {"paused": False}, {"paused": False}, {"pinned": "2.0.0"}, {"pinned": None},
                                    {"pinned": None}, {"tags": {"site": "A"}}, {"tags": {"site": "B"}}])
@@ -793,13 +797,14 @@ class Chance:
             self.world.retry(c)
 
     def restarts(self):
-        self.world.restart()
-        self.world.later("61s")
+        """Killed, what was heard in the last minute is lost, and that may decide a hold-off."""
+        tests = any(x.state == "testing" for c in self.model.campaigns.values() for x in c.executions.values())
+        self.world.restart(signal.SIGTERM if tests else signal.SIGKILL)
 
 
 def seeds():
     """SEEDS=100-199 for a night of them."""
-    first, _, last = os.environ.get("SEEDS", "1-3").partition("-")
+    first, _, last = os.environ.get("SEEDS", "1-6").partition("-")
     return range(int(first), int(last or first) + 1)
 
 

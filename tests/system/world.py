@@ -245,6 +245,12 @@ class World:
         assert status == (200 if allowed else 409), (status, action, campaign.state, self.lines[-10:])
         self.step(f"{action} of {campaign.number}: {status}")
 
+    def tune(self, campaign, **policy):
+        status = self.try_api("PATCH", f"/campaigns/{campaign.number}", {"policy": policy}).status
+        allowed = self.model.tune(campaign, policy)
+        assert status == (200 if allowed else 409), self.story(f"{status} for a policy of a campaign that is {campaign.state}")
+        self.step(f"{campaign.number} is tuned: {policy}: {status}")
+
     def change(self, name, **fields):
         self.api("PATCH", f"/devices/{self.product.key}/{name}", fields)
         for key, value in fields.items():
