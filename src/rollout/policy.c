@@ -52,7 +52,7 @@ static const struct policy_row {
     {"finish_timeout", POLICY_SPAN, offsetof(struct policy, finish_timeout_ms), HOUR, SECOND, 365 * DAY,
      "from the first sign of life to the report of the new version"},
     {"health_hold_off", POLICY_SPAN, offsetof(struct policy, health_hold_off_ms), 0, 0, 30 * DAY,
-     "from the report of the new version to success; 0s is at once"},
+     "from the report of the new version to success, if the device was heard once more; 0s is at once"},
     {"rollback_confirm", POLICY_SPAN, offsetof(struct policy, rollback_confirm_ms), MINUTE, 0, DAY,
      "how long the old version, reported while installing, must hold to count as a rollback"},
     {"max_attempts", POLICY_INT, offsetof(struct policy, max_attempts), 3, 1, 1000,
