@@ -1,23 +1,10 @@
 """The walks of the README and of an updater's page."""
 import hashlib
-import json
 
 from files import pattern
 from fleet import Device
 from harness import WAIT_S, wait_until
-from walks import run_walk, walk
-
-
-def documents(text):
-    """The JSON values that the calls printed one after the other."""
-    decoder, values, at = json.JSONDecoder(), [], 0
-    while at < len(text):
-        if text[at].isspace():
-            at += 1
-            continue
-        value, at = decoder.raw_decode(text, at)
-        values.append(value)
-    return values
+from walks import documents, run_walk, walk
 
 
 def test_the_walk_of_the_readme(make_otad, tmp_path):

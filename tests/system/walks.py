@@ -1,4 +1,6 @@
-"""The walks by curl, in the README and on the devices' pages, run from the pages themselves."""
+"""The walks by curl, in the README and on the other pages, run from the pages themselves. A walk stands between
+`<!-- walk:begin -->` and `<!-- walk:end -->`; further ones on a page have names, `<!-- walk:begin canary -->`."""
+import json
 import re
 import subprocess
 
@@ -6,16 +8,30 @@ from files import pattern
 from harness import ROOT, WAIT_S
 
 
-def walk(page, ports, wait_before=None):
-    """The shell lines between the page's two marks, with the server's ports for the page's. What a person does
-    not notice is added: before the first of the words named, waiting for the campaign to run."""
-    part = (ROOT / page).read_text().split("<!-- walk:begin -->")[1].split("<!-- walk:end -->")[0]
-    fences = re.findall(r"^```\w*\n(.*?)^```", part, re.MULTILINE | re.DOTALL)
-    assert fences, "no code between the marks"
-    script = "".join(fences)
-    assert "data/" in script
+def parts(page):
+    """The shell lines between each pair of marks, by name; "" is the one without a name."""
+    text = (ROOT / page).read_text()
+    found = {}
+    for name, part in re.findall(r"^<!-- walk:begin ?([a-z-]*) -->\n(.*?)^<!-- walk:end -->$", text, re.MULTILINE | re.DOTALL):
+        fences = re.findall(r"^```\w*\n(.*?)^```", part, re.MULTILINE | re.DOTALL)
+        assert fences, f"no code between the marks {name}"
+        assert name not in found, f"two walks {name or 'without a name'}"
+        found[name] = "".join(fences)
+    assert len(found) == text.count("<!-- walk:begin") == text.count("<!-- walk:end"), "a mark is not as it should be"
+    return found
+
+
+def put_ports(script, ports):
+    """The server's ports for the page's; at once, since a port may hold another's digits."""
     assert all(written in script for written in ports)
-    script = re.sub("|".join(ports), lambda m: str(ports[m[0]]), script)  # at once: a port may hold another's digits
+    return re.sub("|".join(ports), lambda m: str(ports[m[0]]), script)
+
+
+def walk(page, ports, wait_before=None):
+    """A page's walk without a name, with the server's ports for the page's. What a person does not notice is added: before the
+    first of the words named, waiting for the campaign to run."""
+    script = put_ports(parts(page)[""], ports)
+    assert "data/" in script
     if wait_before:
         assert wait_before in script
         wait = "until otad /campaigns/1 | grep -q '\"running\"'; do sleep 0.05; done\n"
@@ -33,3 +49,15 @@ def run_walk(script, server, folder, timeout_s=WAIT_S):
                           timeout=timeout_s)
     assert done.returncode == 0, f"{done.stderr}\n{done.stdout}\n{script}"
     return done.stdout
+
+
+def documents(text):
+    """The JSON values that the calls printed one after the other."""
+    decoder, values, at = json.JSONDecoder(), [], 0
+    while at < len(text):
+        if text[at].isspace():
+            at += 1
+            continue
+        value, at = decoder.raw_decode(text, at)
+        values.append(value)
+    return values
