@@ -251,7 +251,7 @@ int execution_heard(struct db *w, struct execution *x, struct err *e)
     bind_int(s, ":silent", 0);
     int rc = stmt_run(s, NULL, e);
     if (rc == 0)
-        rc = end_silence(w, x, e);
+        rc = pace_silent(w, x->campaign_id, -1, e);
     x->silent = false;
     return rc;
 }
