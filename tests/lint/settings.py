@@ -33,7 +33,8 @@ POLICY_HEAD = """# A campaign's policy
 Made from `otad --policy` by `tests/lint/settings.py --write`; edit the table in `src/rollout/policy.c`, not this page.
 
 The object `policy` of `POST /api/v1/campaigns`; what is not given has its default, and a key that is not in this table is an
-error. Spans are written as `"30s"`, `"10m"`, `"2h"`, `"7d"`. `GET /api/v1/campaigns/{id}` shows them all.
+error. Spans are written as `"30s"`, `"10m"`, `"2h"`, `"7d"`. `GET /api/v1/campaigns/{id}` shows them all. How they work together,
+with examples: [rollouts.md](rollouts.md).
 
 """
 
