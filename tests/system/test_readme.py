@@ -4,7 +4,7 @@ import hashlib
 from files import pattern
 from fleet import Device
 from harness import WAIT_S, wait_until
-from walks import documents, run_walk, walk
+from walks import documents, parts, run_walk, walk
 
 
 def test_the_walk_of_the_readme(make_otad, tmp_path):
@@ -21,6 +21,16 @@ def test_the_walk_of_the_readme(make_otad, tmp_path):
     assert "state" in made and isinstance(seen["percent"], (int, float))
     rows = next(a for a in answers if "items" in a)
     assert [row["device"] for row in rows["items"]] in ([], ["kitchen"])  # made in steps, a moment after
+
+
+def test_the_waves_of_the_readme(make_otad, tmp_path):
+    server = make_otad()
+    script = walk("README.md", {"8443": server.https_port}) + parts("README.md")["waves"]
+    campaign = documents(run_walk(script, server, tmp_path / "walk", 3 * WAIT_S))[-1]
+    assert campaign["id"] == 2
+    server.wait_campaign(2, "running")
+    assert [wave["total"] for wave in server.campaign(2)["waves"]] == [1, 0]
+    assert server.state_of(1, "kitchen") == "superseded"
 
 
 def test_the_walk_with_its_device_there(make_otad, tmp_path):
