@@ -115,4 +115,4 @@ WHERE device_id = :device_id AND id < :before_id ORDER BY id DESC LIMIT :cap
 SELECT value FROM device_tag WHERE device_id = :device_id AND key = :key
 
 -- name: device_failures_get
-SELECT failures FROM device WHERE id = :id
+SELECT failures, quarantine_until_ms FROM device WHERE id = :id

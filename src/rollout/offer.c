@@ -329,13 +329,21 @@ static int offer_queued(struct rollout *r, struct db *w, const struct party *p, 
     return rc;
 }
 
-/* The questions that are about the device alone. */
+/* The questions that are about the device alone. Its rest may have begun with what it has just said. */
 static int may_be_offered(struct rollout *r, struct db *w, const struct party *p, int64_t now_ms, bool *may,
                           struct err *e)
 {
-    struct asking a = {.r = r, .db = w, .p = p, .now_ms = now_ms};
+    struct party fresh = *p;
+    struct asking a = {.r = r, .db = w, .p = &fresh, .now_ms = now_ms};
     struct answer answer;
-    int rc = 1;
+    struct stmt *s = db_stmt(w, Q_DEVICE_FAILURES_GET);
+    bind_int(s, ":id", p->device_id);
+    int rc = stmt_step(s, e);
+    if (rc > 0) {
+        fresh.failures = col_int(s, 0);
+        fresh.quarantine_until_ms = col_int(s, 1);
+    }
+    stmt_end(s);
     for (int q = ASK_PRODUCT; q <= ASK_QUARANTINE && rc > 0; q++)
         rc = ask_question(&a, (enum question)q, &answer, e);
     *may = rc > 0;
@@ -356,16 +364,17 @@ int dispatch_device(struct rollout *r, struct db *w, const struct party *p, enum
     size_t n = 0;
     bool may;
     *sends = 0;
-    int rc = may_be_offered(r, w, p, now_ms, &may, e);
-    if (rc < 0 || !may)
-        return rc;
-    rc = execution_live(w, p->device_id, live, &n, e);
+    int rc = execution_live(w, p->device_id, live, &n, e);
     if (rc < 0 || n == 0)
         return rc;
     if (is_heard(r, &live[0], now_ms))
         rc = execution_heard(w, &live[0], e);
+    if (rc == 0)
+        rc = may_be_offered(r, w, p, now_ms, &may, e);
+    if (rc < 0 || !may)
+        return rc;
     /* one thing at a time: a device that is at work is not offered another (invariant 2) */
-    if (rc == 0 && execution_is_active(live[0].state))
+    if (execution_is_active(live[0].state))
         rc = offer_again(r, w, p, &live[0], again, now_ms, out, sends, e);
     if (execution_is_active(live[0].state))
         return rc;
