@@ -91,6 +91,8 @@ int campaign_firmware_ids(struct db *db, int64_t id, int64_t out[CAMPAIGN_FIRMWA
                           struct err *e);
 int campaign_modules(struct db *db, int64_t id, struct campaign_module out[CAMPAIGN_FIRMWARE_MAX], size_t *n,
                      struct err *e);
+/* Whose modules it is about: its own id, or where it puts back, that of the campaign at which this began. */
+int campaign_origin(struct db *db, const struct campaign *c, int64_t *id, struct err *e);
 /* As target_json and the request had it, as JSON text; the caller frees. */
 int campaign_target(struct db *db, int64_t id, char **text, struct err *e);
 int campaign_waves_text(struct db *db, int64_t id, char **text, struct err *e);

@@ -124,6 +124,16 @@ int campaign_modules(struct db *db, int64_t id, struct campaign_module out[CAMPA
     return rc < 0 ? rc : 0;
 }
 
+int campaign_origin(struct db *db, const struct campaign *c, int64_t *id, struct err *e)
+{
+    struct campaign at = *c;
+    int rc = 0;
+    while (rc == 0 && at.puts_back)
+        rc = campaign_get(db, at.source_id, &at, e);
+    *id = at.id;
+    return rc;
+}
+
 /* The one text of the query's row, the caller's. */
 static int own_text(struct db *db, enum query query, int64_t id, char **text, struct err *e)
 {

@@ -168,13 +168,16 @@ static int follow(struct db *db, const struct campaign *c, unsigned states, stru
                   struct campaign_module modules[CAMPAIGN_FIRMWARE_MAX], struct err *e)
 {
     size_t n = 0;
+    int64_t origin_id = 0;
     *out = (struct campaign_spec){.policy = c->policy};
     out->policy.start_at_ms = out->policy.end_at_ms = 0;
     out->policy.confirm = CONFIRM_NONE; /* who asks for it has said yes */
     out->target = (struct target){.percent = 100, .source_id = c->id, .source_states = states};
     int rc = waves_parse(NULL, 100, &out->waves, e);
     if (rc == 0)
-        rc = campaign_modules(db, c->id, modules, &n, e);
+        rc = campaign_origin(db, c, &origin_id, e);
+    if (rc == 0)
+        rc = campaign_modules(db, origin_id, modules, &n, e);
     out->firmware_count = n;
     for (size_t i = 0; i < n; i++)
         out->firmware[i] = modules[i].firmware_id;

@@ -1,7 +1,7 @@
 #include "rollout/pace.h"
 
-/* A second's worth may be saved up, since the tick comes once in it; spreading a minute's offers over 61 seconds keeps any one minute within
- * the rate all the same. */
+/* A second's worth may be saved up, since the tick comes once in it; spreading a minute's offers over 61
+ * seconds keeps any one minute within the rate all the same. */
 #define SAVED_US  1000000LL
 #define SPREAD_US 61000000LL
 

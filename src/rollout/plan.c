@@ -46,6 +46,7 @@ static int settle(struct db *db, struct planner *p, uint64_t salt, struct err *e
 int planner_load(struct db *db, const struct campaign *c, struct planner *out, struct err *e)
 {
     char *text = NULL;
+    int64_t origin_id = 0;
     memset(out, 0, sizeof *out);
     out->product_id = c->product_id;
     out->scheme = c->scheme;
@@ -58,7 +59,9 @@ int planner_load(struct db *db, const struct campaign *c, struct planner *out, s
     if (rc == 0)
         rc = waves_load(db, c->id, &out->waves, e);
     if (rc == 0)
-        rc = campaign_modules(db, c->puts_back ? c->source_id : c->id, out->modules, &out->module_count, e);
+        rc = campaign_origin(db, c, &origin_id, e);
+    if (rc == 0)
+        rc = campaign_modules(db, origin_id, out->modules, &out->module_count, e);
     return rc < 0 ? rc : settle(db, out, c->salt, e);
 }
 

@@ -243,8 +243,8 @@ static bool quarter_began(int64_t from_min, int64_t before_ms, int64_t now_ms)
 }
 
 /* A window by a zone opens for all at once: scan_one waits for that. By devices' own zones it opens at the
- * same minute of the hour everywhere, but for whole quarters of an hour; or when the clock is changed into it,
- * which is done on the quarter. */
+ * same minute of the hour everywhere, but for whole quarters of an hour; or when the clock is changed into
+ * it, which is done on the quarter. */
 void scan_windows(struct rollout *r, const struct campaign *c, int64_t before_ms, int64_t now_ms)
 {
     const struct window *w = &c->policy.window;

@@ -333,7 +333,8 @@ static bool is_idle(struct world *w, const char *device, const char *version)
 {
     bool idle;
     struct err e;
-    assert_int_equal(rollout_poll_idle(reader(w), device_id(w, device), "default", version, &idle, &e), 0);
+    assert_int_equal(
+        rollout_poll_idle(reader(w), device_id(w, device), "default", version, w->now_ms, &idle, &e), 0);
     return idle;
 }
 

@@ -49,9 +49,9 @@ static void test_at_once(void **state)
 static void test_rate(void **state)
 {
     struct world *w = *state;
-    /* 12 a minute: one in 5 seconds, the last one after 119 of them */
-    assert_int_equal(plan_of(w, NULL, "{\"rate_per_minute\":12}").earliest_end_at_ms,
-                     w->now_ms + 119 * 5 * SECOND);
+    /* 61 a minute: one a second, since a minute's offers are spread over 61 of them */
+    assert_int_equal(plan_of(w, NULL, "{\"rate_per_minute\":61}").earliest_end_at_ms,
+                     w->now_ms + 119 * SECOND);
 }
 
 static void test_start_and_hold_off(void **state)
@@ -87,10 +87,10 @@ static void test_window(void **state)
 {
     struct world *w = *state;
     const char *night =
-        "{\"window\":{\"from\":\"22:00\",\"to\":\"23:00\",\"tz\":\"UTC\"},\"rate_per_minute\":1}";
-    /* 60 offers fit one night: one at its beginning, and each minute before its end; two nights */
+        "{\"window\":{\"from\":\"22:00\",\"to\":\"22:01\",\"tz\":\"UTC\"},\"rate_per_minute\":61}";
+    /* 60 offers fit one night: one at its beginning, and each second before its end; two nights */
     assert_int_equal(plan_of(w, NULL, night).earliest_end_at_ms,
-                     w->now_ms + 14 * HOUR + 24 * HOUR + 59 * MINUTE);
+                     w->now_ms + 14 * HOUR + 24 * HOUR + 59 * SECOND);
     assert_int_equal(plan_of(w, NULL, "{\"window\":{\"from\":\"22:00\",\"to\":\"23:00\",\"tz\":\"UTC\"}}")
                          .earliest_end_at_ms,
                      w->now_ms + 14 * HOUR);

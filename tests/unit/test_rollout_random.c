@@ -44,7 +44,8 @@ static bool is_idle(struct fate *f, unsigned device, const struct delivery *d)
     struct err e = {0};
     int64_t id = id_of(f, device);
     if (id && d->ev.kind == EVENT_INFORM && !d->ev.over_session)
-        assert_int_equal(rollout_poll_idle(reader(f->w), id, d->ev.module, d->ev.version, &idle, &e), 0);
+        assert_int_equal(
+            rollout_poll_idle(reader(f->w), id, d->ev.module, d->ev.version, f->w->now_ms, &idle, &e), 0);
     return idle;
 }
 
