@@ -178,6 +178,9 @@ int dispatch_would(struct db *db, const struct party *p, int64_t now_ms, bool *w
 int threshold_check(struct db *w, struct execution *x, int64_t now_ms, struct err *e);
 /* Devices of so many that have to succeed. */
 int64_t wave_needs(int64_t success_pct, int64_t devices);
+/* Stops the campaign where nobody is left in the wave who could meet its success. */
+int wave_ended(struct db *w, int64_t campaign_id, int wave, int64_t success_pct, int64_t now_ms,
+               struct err *e);
 /* Whether a wave's success is met, by its counts. */
 int wave_success(struct db *db, int64_t campaign_id, int wave, int64_t success_pct, bool *met, struct err *e);
 

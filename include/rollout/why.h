@@ -18,11 +18,11 @@ enum question {
     ASK_WAVE,    /* has started */
     ASK_NEWER,   /* nothing else is under way, and no newer campaign is due */
     ASK_RETRY,   /* the pause after an attempt is over */
-    ASK_AWAY,    /* it is there */
     ASK_CONFIRM, /* it, or an operator, has said yes */
     ASK_WINDOW,
     ASK_RATE,
     ASK_SLOTS,
+    ASK_AWAY, /* it is there */
     QUESTIONS
 };
 
@@ -60,7 +60,8 @@ struct asking {
     const char *campaign_reason;
     bool here;         /* the device is there: it has just spoken */
     bool asks;         /* and asks by itself */
-    int64_t busy_with; /* another execution of it that is active; 0 none */
+    int64_t busy_with; /* the campaign of another execution of it that is active; 0 none */
+    int64_t due_first; /* a newer campaign that has an offer for it; 0 none */
     int64_t now_ms;
     /* what the questions have found out on the way */
     bool has_part;

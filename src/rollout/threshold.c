@@ -105,16 +105,25 @@ static int current_success(struct db *db, int64_t campaign_id, int wave, int64_t
     return rc < 0 ? rc : 0;
 }
 
-static int stop(struct db *w, struct execution *x, const struct finding *f, int64_t now_ms, struct err *e)
+static int stop(struct db *w, struct campaign *c, const struct finding *f, int64_t now_ms, struct err *e)
 {
-    struct campaign c;
     enum campaign_state to = f->then == STOP_CANCEL ? CAMPAIGN_CANCELLED : CAMPAIGN_PAUSED;
     struct campaign_change change = {.cause = "threshold", .reason = f->why};
+    int rc = campaign_move(w, c, to, &change, now_ms, e);
+    if (rc == 0)
+        c->state = to;
+    return rc;
+}
+
+static int stop_campaign_of(struct db *w, struct execution *x, const struct finding *f, int64_t now_ms,
+                            struct err *e)
+{
+    struct campaign c;
     int rc = campaign_get(w, x->campaign_id, &c, e);
     if (rc == 0)
-        rc = campaign_move(w, &c, to, &change, now_ms, e);
+        rc = stop(w, &c, f, now_ms, e);
     if (rc == 0)
-        x->campaign_state = to;
+        x->campaign_state = c.state;
     return rc;
 }
 
@@ -136,7 +145,23 @@ int threshold_check(struct db *w, struct execution *x, int64_t now_ms, struct er
     if (finished)
         ask_rules(&x->policy, &sums, &found);
     ask_wave(&x->policy, &sums, x->wave, success_pct, &found);
-    return found.stop ? stop(w, x, &found, now_ms, e) : 0;
+    return found.stop ? stop_campaign_of(w, x, &found, now_ms, e) : 0;
+}
+
+/* Nobody is left who could meet it. The campaign may have been resumed after that was said once. */
+int wave_ended(struct db *w, int64_t campaign_id, int wave, int64_t success_pct, int64_t now_ms,
+               struct err *e)
+{
+    struct finding found = {0};
+    struct campaign c;
+    struct sums sums;
+    int rc = add_up(w, campaign_id, wave, &sums, e);
+    if (rc < 0 || sum(sums.wave, ~(FINISHED | WITHDRAWN)) > 0)
+        return rc;
+    rc = campaign_get(w, campaign_id, &c, e);
+    if (rc == 0)
+        ask_wave(&c.policy, &sums, wave, success_pct, &found);
+    return rc == 0 && found.stop ? stop(w, &c, &found, now_ms, e) : rc;
 }
 
 int wave_success(struct db *db, int64_t campaign_id, int wave, int64_t success_pct, bool *met, struct err *e)

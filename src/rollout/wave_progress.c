@@ -112,6 +112,8 @@ static int ripen(struct rollout *r, struct db *w, int64_t campaign_id, int wave,
         v.met_at_ms = now_ms;
         rc = set_met(w, campaign_id, wave, now_ms, e);
     }
+    if (rc == 0 && asks && !v.met_at_ms)
+        rc = wave_ended(w, campaign_id, wave, v.success_pct, now_ms, e);
     if (rc < 0 || wave >= v.last || !v.met_at_ms || now_ms - v.met_at_ms < v.soak_ms)
         return rc;
     *more = true;

@@ -64,8 +64,9 @@ static int ask_campaign(struct asking *a, struct answer *out, struct err *e)
     (void)e;
     if (a->campaign_state == CAMPAIGN_RUNNING)
         return yes(out, "running");
-    return no(out, a->campaign_state == CAMPAIGN_SCHEDULED ? start_ms : 0, "the campaign is %s%s%.120s",
-              campaign_state_word(a->campaign_state), *reason ? ": " : "", reason);
+    int64_t until_ms = a->campaign_state == CAMPAIGN_SCHEDULED ? start_ms : 0;
+    return *reason ? no(out, until_ms, "the campaign does not run: %.160s", reason)
+                   : no(out, until_ms, "the campaign is %s", campaign_state_word(a->campaign_state));
 }
 
 /* Why it has no part in the campaign: as the planner judges now. */
@@ -182,6 +183,8 @@ static int ask_newer(struct asking *a, struct answer *out, struct err *e)
         return no(out, 0, "it is under way: %s", execution_state_word(a->x->state));
     if (a->busy_with)
         return no(out, 0, "the device is at work for campaign %lld", (long long)a->busy_with);
+    if (a->due_first)
+        return no(out, 0, "campaign %lld is newer, and due first", (long long)a->due_first);
     return yes(out, "");
 }
 
@@ -196,7 +199,7 @@ static int ask_retry(struct asking *a, struct answer *out, struct err *e)
 static int ask_away(struct asking *a, struct answer *out, struct err *e)
 {
     (void)e;
-    return a->here || presence_there(a->r->presence, a->p->device_id, a->now_ms)
+    return a->here || !a->p || presence_there(a->r->presence, a->p->device_id, a->now_ms)
                ? yes(out, "")
                : no(out, 0, "the device is away; it is offered this when it comes back");
 }
@@ -256,7 +259,7 @@ static int ask_rate(struct asking *a, struct answer *out, struct err *e)
     int64_t next_ms = pace_next_ms(&a->pace);
     if (next_ms <= a->now_ms)
         return yes(out, "");
-    return no(out, next_ms, "%lld offers a minute are allowed, and this one is used",
+    return no(out, next_ms, "the rate is %lld offers in a minute, and the next one has yet to come",
               (long long)a->policy->rate_per_minute);
 }
 
@@ -272,7 +275,7 @@ static int ask_slots(struct asking *a, struct answer *out, struct err *e)
         return rc;
     if (n < a->policy->max_in_flight)
         return yes(out, "");
-    return no(out, 0, "%lld devices are at work, and %lld may be", (long long)n,
+    return no(out, 0, "devices at work: %lld of at most %lld", (long long)n,
               (long long)a->policy->max_in_flight);
 }
 
@@ -293,11 +296,11 @@ static const struct {
     [ASK_WAVE] = {"wave", ask_wave},
     [ASK_NEWER] = {"busy", ask_newer},
     [ASK_RETRY] = {"retry", ask_retry},
-    [ASK_AWAY] = {"away", ask_away},
     [ASK_CONFIRM] = {"confirm", ask_confirm},
     [ASK_WINDOW] = {"window", ask_window},
     [ASK_RATE] = {"rate", ask_rate},
     [ASK_SLOTS] = {"slots", ask_slots},
+    [ASK_AWAY] = {"away", ask_away},
 };
 
 const char *question_word(enum question q)
@@ -352,7 +355,7 @@ static int find_first(struct asking *a, struct err *e)
 }
 
 static int why_campaign(struct rollout *r, struct db *db, const struct party *p, int64_t campaign_id,
-                        int64_t busy, int64_t now_ms, struct why *out, struct err *e)
+                        int64_t busy, int64_t due_first, int64_t now_ms, struct why *out, struct err *e)
 {
     struct campaign c;
     struct execution x = {0};
@@ -370,6 +373,7 @@ static int why_campaign(struct rollout *r, struct db *db, const struct party *p,
                        .campaign_state = c.state,
                        .campaign_reason = c.state_reason,
                        .busy_with = busy == campaign_id ? 0 : busy,
+                       .due_first = due_first,
                        .now_ms = now_ms};
     *out = (struct why){.campaign_id = campaign_id};
     str_copy(out->campaign, sizeof out->campaign, c.name);
@@ -394,7 +398,7 @@ static int busy_campaign(struct db *db, int64_t device_id, int64_t *id, struct e
 int why_device(struct rollout *r, struct db *db, int64_t device_id, int64_t now_ms, struct why out[],
                size_t cap, size_t *n, struct err *e)
 {
-    int64_t ids[64], busy = 0;
+    int64_t ids[64], busy = 0, due_first = 0;
     size_t found = 0;
     struct party p;
     int rc = party_get_id(db, device_id, &p, e);
@@ -408,8 +412,11 @@ int why_device(struct rollout *r, struct db *db, int64_t device_id, int64_t now_
     while ((rc = stmt_step(s, e)) > 0)
         ids[found++] = col_int(s, 0);
     stmt_end(s);
-    for (size_t i = 0; i < found && rc == 0; i++)
-        rc = why_campaign(r, db, &p, ids[i], busy, now_ms, &out[i], e);
+    for (size_t i = 0; i < found && rc == 0; i++) {
+        rc = why_campaign(r, db, &p, ids[i], busy, due_first, now_ms, &out[i], e);
+        if (rc == 0 && !due_first && out[i].n == QUESTIONS && out[i].answers[QUESTIONS - 1].yes)
+            due_first = ids[i];
+    }
     if (rc == 0)
         *n = found;
     return rc;

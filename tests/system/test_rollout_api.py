@@ -13,7 +13,7 @@ from harness import basic, problem, wait_until
 CSV_HEAD = ["id", "device", "wave", "state", "reason", "detail", "percent", "attempt", "offered_at", "started_at",
             "finished_at", "updated_at"]
 QUESTIONS = ["product", "enabled", "paused", "quarantine", "campaign", "target", "pinned", "version", "wave", "busy",
-             "retry", "away", "confirm", "window", "rate", "slots"]
+             "retry", "confirm", "window", "rate", "slots", "away"]
 TWO_WAVES = [{"count": 2, "success_pct": 100, "soak": "30m"}, {"percent": 100}]
 ONE_ATTEMPT = {"max_attempts": 1}
 

@@ -15,7 +15,7 @@ from walks import documents, parts, put_ports, run_walk
 
 PAGE = "docs/rollouts.md"
 QUESTIONS = ["product", "enabled", "paused", "quarantine", "campaign", "target", "pinned", "version", "wave", "busy",
-             "retry", "away", "confirm", "window", "rate", "slots"]
+             "retry", "confirm", "window", "rate", "slots", "away"]
 MINUTE_S = 60
 
 
@@ -200,7 +200,7 @@ def test_only_by_night(workshop, devices):
         return
     workshop.otad.wait_counts(1, {"offered": 5, "queued": 35})
     waits = next(device.name for device in connected if workshop.states()[device.name] == "queued")
-    assert workshop.boards[waits].why()["text"] == "5 devices are at work, and 5 may be"
+    assert workshop.boards[waits].why()["text"] == "devices at work: 5 of at most 5"
 
 
 def test_by_the_clock_of_each_device(workshop, devices):

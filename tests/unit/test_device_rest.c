@@ -343,7 +343,7 @@ static void test_operator_has_to_say_yes(void **state)
     request(w, "d1");
     assert_int_equal(w->out[0].kind, OUTGOING_NOTHING);
     assert_string_equal(first_no(w, id, "d1", ASK_CAMPAIGN).text,
-                        "the campaign is paused: its devices are chosen; resume it to begin");
+                        "the campaign does not run: its devices are chosen; resume it to begin");
     act(w, id, CAMPAIGN_RESUME);
     assert_int_equal(campaign_state(w, id), CAMPAIGN_RUNNING);
     expect_offer(w, "d1", "1.1");

@@ -101,7 +101,7 @@ static void test_campaign(void **state)
     expect_no(w, id, ASK_CAMPAIGN, "the campaign is scheduled", w->now_ms + HOUR);
     later(w, HOUR);
     act(w, id, CAMPAIGN_PAUSE);
-    expect_no(w, id, ASK_CAMPAIGN, "the campaign is paused: paused by the test", 0);
+    expect_no(w, id, ASK_CAMPAIGN, "the campaign does not run: paused by the test", 0);
 }
 
 static void test_target(void **state)
@@ -275,7 +275,7 @@ static void test_rate(void **state)
     assert_int_equal(w->sent, 1); /* one of the two */
     const char *waits = strcmp(w->out[0].device, "d1") == 0 ? "d2" : "d1";
     struct answer no = first_no(w, id, waits, ASK_RATE);
-    assert_string_equal(no.text, "2 offers a minute are allowed, and this one is used");
+    assert_string_equal(no.text, "the rate is 2 offers in a minute, and the next one has yet to come");
     assert_int_equal(no.until_ms, w->now_ms + 29500); /* 30.5 s apart, one of them saved up */
 }
 
@@ -288,7 +288,7 @@ static void test_slots(void **state)
     assert_int_equal(w->sent, 1);
     const char *waits = strcmp(w->out[0].device, "d1") == 0 ? "d2" : "d1";
     struct answer no = first_no(w, id, waits, ASK_SLOTS);
-    assert_string_equal(no.text, "1 devices are at work, and 1 may be");
+    assert_string_equal(no.text, "devices at work: 1 of at most 1");
     assert_int_equal(no.until_ms, 0);
 }
 
