@@ -340,6 +340,21 @@ def test_quarantine_after_three_campaigns(world, firmware):
     world.step("it has rested")
 
 
+def test_rest_begins_at_once(world, firmware):
+    """What waits already is not offered in the report that puts the device to rest."""
+    world.device("d1", "1.0.0")
+    c = world.campaign(firmware, policy={**ONE, "quarantine_after": 1})
+    offer = world.poll("d1", "1.0.0")
+    d = world.campaign((world.upload("3.0.0"), "3.0.0"))
+    world.say("d1", world.of(c, "d1"), offer["id"], error="power")
+    world.step("it fails, and rests")
+    assert world.poll("d1", "1.0.0") is None
+    assert [world.of(x, "d1").state for x in (c, d)] == ["failed", "queued"]
+    world.later("1d")
+    world.takes("d1", d)
+    world.step("a day after")
+
+
 # ---- versions
 
 def test_five_missed_releases_and_one_offer(world):
