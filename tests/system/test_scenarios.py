@@ -10,7 +10,7 @@ import zoneinfo
 import pytest
 
 from conftest import Factory
-from harness import BUILD
+from harness import BUILD, wait_until
 from model import FAILURES, FINISHED, ms, window_open
 from world import World
 
@@ -552,6 +552,71 @@ def test_pushes_to_devices_that_are_there(world, firmware, devices):
     world.later("1d")
     assert world.of(c, "there").state == "succeeded"
     assert world.of(c, "away").state == "queued"
+
+
+def offered(devices):
+    """Those that have got an offer which they have not looked at."""
+    return [device.name for device in devices if any(message["id"] for message in device.drain())]
+
+
+def wait_offered(devices, names):
+    got = set()
+    wait_until(lambda: got.update(offered(devices)) or got >= set(names), what=f"offers to {names}, not {got}")
+    assert got == set(names)
+
+
+def test_whoever_is_there_hears_when_something_opens(world, firmware, devices):
+    """A window, a wave, a resume, the end of a rest, a stop of another's download: each is a push."""
+    fleet = [world.connect(f"d{i}", "1.0.0", devices, site="AB"[i % 2]) for i in range(4)]
+    world.device("away", "1.0.0", site="A")
+    hour = datetime.datetime.fromtimestamp(world.now // 1000 + 7200, datetime.timezone.utc).hour
+    c = world.campaign(firmware, waves=[{"tags": {"site": "A"}, "success_pct": 50}, {"percent": 100}],
+                       policy={"window": {"from": f"{hour:02}:00", "to": f"{(hour + 2) % 24:02}:00"}, "max_attempts": 1,
+                               "quarantine_after": 1, "quarantine_for": "1h"})
+    world.later("20m")
+    assert offered(fleet) == []
+    world.to((world.now // 3600_000 + 2) * 3600_000 + 1000)
+    wait_offered(fleet, ["d0", "d2"])
+    world.inform(fleet[0], "2.0.0")
+    assert c.wave == 0
+    world.act(c, "pause")
+    world.inform(fleet[2], "2.0.0")
+    assert c.wave == 0 and offered(fleet) == []
+    world.act(c, "resume")
+    world.step("the first wave is through")
+    wait_offered(fleet, ["d1", "d3"])
+    fleet[1].progress({"id": world.row(c, "d1")["id"]}, error="power")
+    fleet[1].settle()
+    world.model.report(world.of(c, "d1"), error="power")
+    world.step("one fails")
+    d = world.campaign((world.upload("3.0.0"), "3.0.0"), policy={"replace": True})
+    wait_offered(fleet, ["d0", "d2", "d3"])
+    world.later("1h")
+    wait_offered(fleet, ["d1"])
+    world.disconnect(fleet[0])
+    for device in fleet[1:]:
+        world.inform(device, "3.0.0")
+    fleet.append(world.connect("d0", "2.0.0", devices))
+    wait_offered(fleet, ["d0"])
+    world.takes("away", d)
+    world.inform(fleet[-1], "3.0.0")
+    world.step("all have it")
+    assert (c.state, d.state) == ("completed", "completed")
+
+
+@pytest.mark.parametrize("limit", [{"rate_per_minute": 6}, {"max_in_flight": 1}])
+def test_one_push_after_the_other(world, firmware, devices, limit):
+    fleet = [world.connect(f"d{i}", "1.0.0", devices) for i in range(5)]
+    c, got = world.product.campaign(firmware[0], policy=limit), []
+    for i in range(5):
+        world.otad.later("10s" if i else "0s")
+        wait_until(lambda: got.extend(offered(fleet)) or len(got) > i, what="the next offer")
+        assert len(got) == i + 1 and world.otad.counts(c).get("offered", 0) == (i + 1 if "rate_per_minute" in limit else 1)
+        if "max_in_flight" in limit:
+            device = fleet[int(got[-1][1:])]
+            device.inform("2.0.0")
+            device.settle()
+    assert sorted(got) == [device.name for device in fleet]
 
 
 # ---- back, again, and over restarts

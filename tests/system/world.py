@@ -4,8 +4,8 @@ import json
 import signal
 import urllib.parse
 
-from fleet import Product
-from harness import UnixConnection, basic, moment, read_reply
+from fleet import Device, Product
+from harness import UnixConnection, basic, moment, read_reply, wait_until
 from model import Campaign, Execution, File, Model, ms
 
 SETTLE_MS = 1  # from a step to the tick that has seen it: spans are whole seconds, and never so close
@@ -207,6 +207,33 @@ class World:
         if got and check:
             assert got["id"] == str(self.row(x.campaign, name)["id"])
         return got
+
+    # ---- devices with a session
+
+    def connect(self, name, version, devices, **tags):
+        """Registers where it is new."""
+        if name not in self.secrets:
+            self.device(name, **tags)
+        device = devices(Device(self.otad, self.product.key, name, self.secrets[name], tls=False).connect())
+        self.model.devices[name].there = True
+        self.inform(device, version)
+        return device
+
+    def disconnect(self, device):
+        device.disconnect()
+        wait_until(lambda: not self.online(device.name), what="its end")
+        self.model.devices[device.name].there = False
+
+    def online(self, name):
+        return self.api("GET", f"/devices/{self.product.key}/{name}")["online"]
+
+    def inform(self, device, version):
+        device.inform(version)
+        device.settle()
+        self.model.inform(self.model.devices[device.name], version)
+        self.model.join(self.model.devices[device.name])
+        self.model.dispatch(self.model.devices[device.name], "begun", asks=False)
+        self.step(f"{device.name} informs of {version}")
 
     def say(self, name, x: Execution, id=None, **fields):
         """A report of what x stands for."""
