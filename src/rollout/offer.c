@@ -386,8 +386,9 @@ int dispatch_device(struct rollout *r, struct db *w, const struct party *p, enum
 
 /* ---- looking, without an offer */
 
-/* Whether asking would change something: what is under way is offered again, what is due is offered, and what
- * its version says no to may be settled by that. */
+/* Whether asking would change something: what is under way is offered again, what is due is offered, what its
+ * version says no to may be settled by that, and who waits for a slot has the leases of the others looked at.
+ */
 static int would_change(struct db *db, const struct party *p, struct execution *x, int64_t now_ms,
                         bool *would, struct err *e)
 {
@@ -395,7 +396,7 @@ static int would_change(struct db *db, const struct party *p, struct execution *
     struct answer answer;
     enum question no = ASK_VERSION;
     int rc = execution_is_active(x->state) ? 0 : ask_from(&a, ASK_CAMPAIGN, &no, &answer, e);
-    *would = no == QUESTIONS || no == ASK_VERSION;
+    *would = no == QUESTIONS || no == ASK_VERSION || no == ASK_SLOTS;
     return rc;
 }
 
