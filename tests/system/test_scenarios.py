@@ -231,7 +231,8 @@ def test_sixty_a_minute_for_two_hundred_pollers(world, firmware):
     assert given[-1] - given[0] <= 200 * 61_000 / 60 + 2000
 
 
-def test_slots_with_silent_devices(world, firmware):
+@pytest.mark.parametrize("by_poll", [False, True])
+def test_slots_with_silent_devices(world, firmware, by_poll):
     names = world.devices(8)
     c = world.campaign(firmware, policy={"max_in_flight": 2, "lease": "10m", **FOREVER})
     first, second = names[:2]
@@ -246,7 +247,10 @@ def test_slots_with_silent_devices(world, firmware):
     assert world.poll(names[2], "1.0.0")
     assert world.poll(names[3], "1.0.0") is None
     world.step("the first was silent, and its place is another's")
-    world.say(first, world.of(c, first), percent=50)
+    if by_poll:
+        assert world.poll(first, "1.0.0")
+    else:
+        world.say(first, world.of(c, first), percent=50)
     world.say(second, world.of(c, second), state="installing")
     world.poll(second, "2.0.0")
     assert world.poll(names[3], "1.0.0") is None
