@@ -351,7 +351,8 @@ class Model:
         if goes_on and x.offered.delta_from and not x.no_delta and reason in ("verify", "flash"):
             x.no_delta = True
             return self.queue(x, x.attempt, reason)
-        if goes_on and x.attempt < policy["max_attempts"] and reason in policy["retry_on"]:
+        made = x.attempt - x.no_delta  # the full file after a delta that failed is one more
+        if goes_on and made < policy["max_attempts"] and reason in policy["retry_on"]:
             pause = ms(policy["retry_after"]) << min(x.attempt - 1, 10)
             return self.queue(x, x.attempt, reason, self.now + pause)
         self.move(x, final, reason)

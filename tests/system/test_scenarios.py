@@ -409,7 +409,7 @@ def test_a_delta_falls_back(world, firmware, attempts, error):
     assert world.poll("d2", "1.1.0")["delta_from"] is None
     world.say("d1", world.of(c, "d1"), offer["id"], error=error)
     world.step("the delta fails")
-    for _ in range(attempts + 1):
+    for _ in range(attempts + 2):
         offer = world.poll("d1", "1.0.0")
         if offer:
             assert (offer["delta_from"] is None) == (error != "download")
