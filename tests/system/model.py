@@ -542,6 +542,9 @@ class Model:
         wave, last = c.waves[c.wave], len(c.waves) - 1
         if not wave["met_at"] and self.succeeded(c, c.wave) >= self.needs(c, c.wave):
             wave["met_at"] = self.now
+        if not wave["met_at"] and self.left(c, c.wave) == 0:
+            self.stop(c, {"pause": "paused", "cancel": "cancelled"}[c.policy["wave_failed"]], "threshold")
+            return
         if c.wave < last and wave["met_at"] and self.now - wave["met_at"] >= ms(wave["soak"]):
             c.wave += 1
 

@@ -592,7 +592,8 @@ static void test_resume_after_failing_goes_on(void **state)
     assert_int_equal(offers(w), 1);
     inform(w, 2, "1.1");
     later(w, HOUR);
-    assert_campaign(w, id, CAMPAIGN_RUNNING); /* and who resumed it also says when the next wave starts */
+    assert_campaign(w, id, CAMPAIGN_PAUSED); /* nobody is left who could meet it */
+    assert_string_equal(campaign_now(w, id).state_cause, "threshold");
     assert_int_equal(wave_now(w, id), 0);
     act(w, id, CAMPAIGN_ADVANCE);
     assert_int_equal(offers(w), 8);

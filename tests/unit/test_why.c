@@ -229,7 +229,7 @@ static void test_away(void **state)
 {
     struct world *w = *state;
     device_away(w, "d1", "1.0");
-    int64_t id = with_policy(w, "{\"confirm\":\"device\"}");
+    int64_t id = with_policy(w, "{\"max_in_flight\":1,\"rate_per_minute\":1}");
     expect_no(w, id, ASK_AWAY, "the device is away; it is offered this when it comes back", 0);
 }
 
