@@ -554,6 +554,34 @@ static void test_silent_sum_is_always_right(void **state)
     assert_true(most >= 3);
 }
 
+/* ---- rests */
+
+static int rest(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    const unsigned *n = arg;
+    int rc = 0;
+    for (unsigned i = 1; i <= *n && rc == 0; i++)
+        rc = device_failures_set(db, i, 3, w->now_ms + HOUR, e);
+    return rc;
+}
+
+/* More than one tick may send: the others' rest ends with the next one. */
+static void test_many_rests_end_together(void **state)
+{
+    struct world *w = *state;
+    unsigned n = OUT_MAX + 6;
+    fleet_there(w, 1, n, "1.0");
+    must(w, rest, &n);
+    int64_t id = launch(w, NULL, NULL, NULL);
+    assert_int_equal(offers(w), 0);
+    assert_int_equal(why_not(w, 1).question, ASK_QUARANTINE);
+    later(w, MINUTE);
+    later(w, HOUR);
+    assert_int_equal(offers(w), OUT_MAX);
+    later(w, SECOND);
+    assert_int_equal(in_state(w, id, EXECUTION_OFFERED), n);
+}
+
 /* ---- windows */
 
 static int64_t moment(const char *text)
@@ -900,6 +928,7 @@ int main(void)
         FLEET(test_nobody_is_silent_while_the_broker_is_away),
         FLEET(test_nobody_is_silent_after_a_restart),
         FLEET(test_silent_sum_is_always_right),
+        FLEET(test_many_rests_end_together),
         FLEET(test_window_across_midnight),
         FLEET(test_window_closes),
         FLEET(test_window_of_a_day),
