@@ -3,6 +3,11 @@ INSERT INTO execution (campaign_id, device_id, wave, state, reason, detail, upda
 VALUES (:campaign_id, :device_id, :wave, :state, :reason, :detail, :now_ms,
         CASE WHEN :state >= 7 THEN :now_ms ELSE 0 END);
 
+-- Rows of devices that are to be updated: device << 6 | wave, in an array.
+-- name: execution_insert_many
+INSERT INTO execution (campaign_id, device_id, wave, state, updated_at_ms)
+SELECT :campaign_id, j.value >> 6, j.value & 63, (j.value & 63) <= :started, :now_ms FROM json_each(:rows) j;
+
 -- name: execution_module_insert
 INSERT INTO execution_module (execution_id, ord, device_id, module, firmware_id, goal_id)
 VALUES (:execution_id, :ord, :device_id, :module, :firmware_id, :goal_id);
@@ -44,13 +49,13 @@ ORDER BY p.execution_id DESC LIMIT :cap;
 -- What waits on these devices for a module of the campaign that starts now (invariant 5); up to state: what has begun
 -- too.
 -- name: execution_older
-SELECT x.id
+SELECT x.id, x.device_id, x.state
 FROM execution x
 WHERE x.device_id >= :first_id AND x.device_id <= :last_id AND x.state < 7 AND x.state < :state
   AND x.campaign_id <> :campaign_id
   AND EXISTS (SELECT 1 FROM campaign_firmware o JOIN campaign_firmware k ON k.campaign_id = :campaign_id
               WHERE o.campaign_id = x.campaign_id AND o.module = k.module)
-LIMIT :cap;
+ORDER BY x.device_id LIMIT :cap;
 
 -- The one mover's statement: nothing else writes state.
 -- name: execution_move
@@ -60,6 +65,22 @@ SET state = :to, percent = :percent, attempt = :attempt, reason = :reason, detai
     offered_at_ms = CASE WHEN :to = 2 THEN :now_ms ELSE offered_at_ms END,
     finished_at_ms = CASE WHEN :to >= 7 THEN :now_ms ELSE 0 END
 WHERE id = :id AND state = :from;
+
+-- What a stretch of executions that wait counts as; ids in an array, here and in the two that follow.
+-- name: execution_withdraw_counts
+SELECT campaign_id, wave, state, count(*) FROM execution
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state < 2 GROUP BY campaign_id, wave, state;
+
+-- name: execution_withdraw_tell
+INSERT INTO timeline (device_id, at_ms, kind, campaign_id, execution_id, text)
+SELECT device_id, :now_ms, 'state', campaign_id, id, CASE state WHEN 0 THEN :pending ELSE :queued END FROM execution
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state < 2;
+
+-- name: execution_withdraw
+UPDATE execution
+SET state = :to, reason = '', detail = :detail, suspect = 0, silent = 0, due_at_ms = 0, deadline_at_ms = NULL,
+    updated_at_ms = :now_ms, finished_at_ms = :now_ms
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state < 2;
 
 -- name: execution_percent
 UPDATE execution SET percent = :percent, silent = 0, updated_at_ms = :now_ms WHERE id = :id;

@@ -101,6 +101,15 @@ int execution_move(struct db *w, struct execution *x, enum execution_state to, c
 /* The device of x is there again: where x was silent, it holds its slot again. */
 int execution_heard(struct db *w, struct execution *x, struct err *e);
 
+/* The same for executions by id, of those that wait: to cancelled or superseded. The others stay. */
+int execution_withdraw(struct db *w, const int64_t ids[], size_t n, enum execution_state to,
+                       const char *detail, int64_t now_ms, struct err *e);
+
+/* Devices or executions of which one statement makes, or takes back, the rows, as a JSON array. */
+#define EXECUTION_PORTION 256
+#define ID_LIST_SIZE(n)   ((n)*21 + 3)
+void id_list(char out[], const int64_t ids[], size_t n);
+
 /* An attempt is over without success: another one is queued where the policy has one left, else x ends in
  * final. What would wait beside a newer campaign for the same module is superseded (invariant 5); what failed
  * in testing has its module to do again. */

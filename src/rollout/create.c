@@ -9,41 +9,66 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What waits, or may be called back. */
+struct older {
+    int64_t id, device_id;
+    enum execution_state state;
+};
+
 /* What stands on a stretch of devices for the same modules. What is in the midst of installing cannot be
  * called back. */
 static int find_older(struct db *w, const struct campaign *c, int64_t first_id, int64_t last_id,
-                      int64_t ids[], size_t cap, size_t *n, struct err *e)
+                      struct older out[EXECUTION_PORTION], size_t *n, struct err *e)
 {
     struct stmt *s STMT_AUTO = db_stmt(w, Q_EXECUTION_OLDER);
     bind_int(s, ":first_id", first_id);
     bind_int(s, ":last_id", last_id);
     bind_int(s, ":state", c->policy.replace ? EXECUTION_INSTALLING : EXECUTION_OFFERED);
     bind_int(s, ":campaign_id", c->id);
-    bind_int(s, ":cap", (int64_t)cap);
+    bind_int(s, ":cap", EXECUTION_PORTION);
     int rc = 0;
-    for (*n = 0; *n < cap && (rc = stmt_step(s, e)) > 0; (*n)++)
-        ids[*n] = col_int(s, 0);
+    for (*n = 0; *n < EXECUTION_PORTION && (rc = stmt_step(s, e)) > 0; (*n)++)
+        out[*n] = (struct older){col_int(s, 0), col_int(s, 1), (enum execution_state)col_int(s, 2)};
     return rc < 0 ? rc : 0;
 }
 
-/* Invariant 5. */
-static int supersede_older(struct db *w, const struct campaign *c, int64_t device_id, int64_t now_ms,
-                           struct err *e)
+static int call_back(struct db *w, int64_t id, const char *detail, int64_t now_ms, struct err *e)
 {
-    int64_t older[LIVE_MAX];
-    size_t n = LIVE_MAX;
+    struct execution x;
+    int rc = execution_get(w, id, &x, e);
+    if (rc < 0)
+        return rc;
+    struct change change = {.reason = REASON_NONE, .detail = detail, .attempt = x.attempt};
+    return execution_move(w, &x, EXECUTION_SUPERSEDED, &change, now_ms, e);
+}
+
+/* Invariant 5, for devices in the order of their ids. */
+static int supersede_older(struct db *w, const struct campaign *c, const int64_t device_ids[], size_t n,
+                           int64_t now_ms, struct err *e)
+{
+    struct older older[EXECUTION_PORTION];
+    int64_t waiting[EXECUTION_PORTION], first_id = n ? device_ids[0] : 0;
+    size_t found = n ? EXECUTION_PORTION : 0, at = 0;
     char detail[64];
     int rc = 0;
     snprintf(detail, sizeof detail, "by campaign %lld", (long long)c->id);
-    while (rc == 0 && n == LIVE_MAX) {
-        rc = find_older(w, c, device_id, device_id, older, LIVE_MAX, &n, e);
-        for (size_t i = 0; i < n && rc == 0; i++) {
-            struct execution x;
-            if ((rc = execution_get(w, older[i], &x, e)) < 0)
-                break;
-            struct change change = {.reason = REASON_NONE, .detail = detail, .attempt = x.attempt};
-            rc = execution_move(w, &x, EXECUTION_SUPERSEDED, &change, now_ms, e);
+    while (rc == 0 && found == EXECUTION_PORTION) {
+        size_t wait = 0;
+        rc = find_older(w, c, first_id, device_ids[n - 1], older, &found, e);
+        for (size_t i = 0; i < found && rc == 0; i++) {
+            while (device_ids[at] < older[i].device_id)
+                at++;
+            if (device_ids[at] != older[i].device_id)
+                continue; /* the campaign is not for it */
+            if (execution_is_active(older[i].state))
+                rc = call_back(w, older[i].id, detail, now_ms, e);
+            else
+                waiting[wait++] = older[i].id;
         }
+        if (rc == 0)
+            rc = execution_withdraw(w, waiting, wait, EXECUTION_SUPERSEDED, detail, now_ms, e);
+        if (found) /* the last device may have more; what it had is not found again, or is not ours */
+            first_id = older[found - 1].device_id + (older[found - 1].device_id == first_id);
     }
     return rc;
 }
@@ -65,12 +90,16 @@ struct tally {
     int64_t n[WAVES_MAX + 1][EXECUTION_STATES]; /* [0] NO_WAVE */
 };
 
+static enum execution_state state_of(const struct judged *j, int started)
+{
+    enum execution_state state = outcomes[j->verdict].state;
+    return state == EXECUTION_PENDING && j->wave <= started ? EXECUTION_QUEUED : state;
+}
+
 static int insert(struct db *w, const struct campaign *c, int64_t device_id, const struct judged *j,
-                  int started, struct tally *tally, int64_t now_ms, struct err *e)
+                  enum execution_state state, int64_t now_ms, struct err *e)
 {
     const struct outcome *o = &outcomes[j->verdict];
-    enum execution_state state =
-        o->state == EXECUTION_PENDING && j->wave <= started ? EXECUTION_QUEUED : o->state;
     struct stmt *s = db_stmt(w, Q_EXECUTION_INSERT);
     bind_int(s, ":campaign_id", c->id);
     bind_int(s, ":device_id", device_id);
@@ -79,7 +108,25 @@ static int insert(struct db *w, const struct campaign *c, int64_t device_id, con
     bind_text(s, ":reason", reason_word(o->reason));
     bind_text(s, ":detail", j->detail);
     bind_int(s, ":now_ms", now_ms);
-    tally->n[j->wave + 1][state]++;
+    return stmt_run(s, NULL, e);
+}
+
+/* Of those that are to be updated, all at once: each is a device's id and, in the last bits, its wave. */
+#define WAVE_BITS 6
+_Static_assert(WAVES_MAX <= 1 << WAVE_BITS, "a wave fits");
+
+static int insert_many(struct db *w, const struct campaign *c, const int64_t rows[], size_t n, int started,
+                       int64_t now_ms, struct err *e)
+{
+    char text[ID_LIST_SIZE(EXECUTION_PORTION)];
+    if (n == 0)
+        return 0;
+    id_list(text, rows, n);
+    struct stmt *s = db_stmt(w, Q_EXECUTION_INSERT_MANY);
+    bind_int(s, ":campaign_id", c->id);
+    bind_text(s, ":rows", text);
+    bind_int(s, ":started", started);
+    bind_int(s, ":now_ms", now_ms);
     return stmt_run(s, NULL, e);
 }
 
@@ -124,29 +171,45 @@ static int flush(struct db *w, int64_t campaign_id, const struct tally *tally, s
     return rc;
 }
 
+static int create_portion(struct db *w, const struct campaign *c, struct planner *p,
+                          const int64_t device_ids[], size_t n, int started, struct tally *tally,
+                          int64_t now_ms, struct err *e)
+{
+    int64_t ours[EXECUTION_PORTION], rows[EXECUTION_PORTION];
+    size_t our_count = 0, row_count = 0;
+    struct judged j;
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        rc = planner_judge(w, p, device_ids[i], &j, e);
+        if (rc < 0 || j.verdict < VERDICT_QUEUED)
+            continue;
+        enum execution_state state = state_of(&j, started);
+        tally->n[j.wave + 1][state]++;
+        /* a campaign that has nothing for the device takes nothing from it */
+        if (j.verdict == VERDICT_QUEUED || j.verdict == VERDICT_THERE)
+            ours[our_count++] = device_ids[i];
+        if (j.verdict == VERDICT_QUEUED && !p->source_id) {
+            rows[row_count++] = device_ids[i] << WAVE_BITS | j.wave;
+            continue;
+        }
+        rc = insert(w, c, device_ids[i], &j, state, now_ms, e);
+        if (rc == 0)
+            rc = insert_goals(w, c, p, device_ids[i], &j, e);
+    }
+    if (rc == 0) /* of one that puts back, the modules are known with its goals */
+        rc = supersede_older(w, c, ours, our_count, now_ms, e);
+    return rc < 0 ? rc : insert_many(w, c, rows, row_count, started, now_ms, e);
+}
+
 int execution_create(struct db *w, const struct campaign *c, struct planner *p, const int64_t device_ids[],
                      size_t n, int64_t now_ms, struct err *e)
 {
     struct tally tally = {0};
     struct pace pace;
-    struct judged j;
-    int64_t some;
-    size_t older = 0; /* mostly nothing stands there, and need not be asked for device by device */
     int rc = pace_get(w, c->id, &pace, e);
-    if (p->source_id)
-        older = 1; /* its modules are known with its goals, device by device */
-    else if (rc == 0 && n > 0)
-        rc = find_older(w, c, device_ids[0], device_ids[n - 1], &some, 1, &older, e);
-    for (size_t i = 0; i < n && rc == 0; i++) {
-        rc = planner_judge(w, p, device_ids[i], &j, e);
-        if (rc < 0 || j.verdict < VERDICT_QUEUED)
-            continue;
-        rc = insert(w, c, device_ids[i], &j, pace.wave, &tally, now_ms, e);
-        if (rc == 0)
-            rc = insert_goals(w, c, p, device_ids[i], &j, e);
-        /* a campaign that has nothing for the device takes nothing from it */
-        if (rc == 0 && older && (j.verdict == VERDICT_QUEUED || j.verdict == VERDICT_THERE))
-            rc = supersede_older(w, c, device_ids[i], now_ms, e);
+    for (size_t done = 0; done < n && rc == 0; done += EXECUTION_PORTION) {
+        size_t portion = n - done < EXECUTION_PORTION ? n - done : EXECUTION_PORTION;
+        rc = create_portion(w, c, p, device_ids + done, portion, pace.wave, &tally, now_ms, e);
     }
     return rc < 0 ? rc : flush(w, c->id, &tally, e);
 }

@@ -10,9 +10,9 @@
 
 #include <stdlib.h>
 
-#define STRETCH    4096 /* devices at most in one transaction */
-#define PORTION    256  /* and so many between two looks at the clock */
-#define STRETCH_MS 20   /* far below the 50 ms that others may be kept waiting */
+#define STRETCH    4096              /* devices at most in one transaction */
+#define PORTION    EXECUTION_PORTION /* and so many between two looks at the clock */
+#define STRETCH_MS 15                /* far below the 50 ms that others may be kept waiting */
 
 static int last_device(struct db *w, int64_t *id, struct err *e)
 {

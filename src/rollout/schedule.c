@@ -1,6 +1,7 @@
 /* What time brings: one call of the tick does a little of everything that is due. */
 #include "rollout/scan.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "store/device.h"
 
@@ -10,8 +11,8 @@
 #define CAMPAIGNS   64
 #define CLOCKS      500
 #define RETRIES     500
-#define CANCELS     500
 #define LOST_OFFERS 500
+#define STRETCH_MS  15 /* of a large one */
 #define MINUTE_MS   60000
 
 /* After otad was away, devices and the broker have that long to tell what happened meanwhile before a clock
@@ -101,34 +102,56 @@ int rollout_device_changed(struct rollout *r, struct db *w, int64_t device_id, s
     return rc < 0 ? rc : scan_product(r, w, p.product_id, e);
 }
 
+static int read_portion(struct db *w, enum query query, int64_t campaign_id, int64_t ids[EXECUTION_PORTION],
+                        size_t *n, struct err *e)
+{
+    struct stmt *s = db_stmt(w, query);
+    bind_int(s, ":campaign_id", campaign_id);
+    bind_int(s, ":cap", EXECUTION_PORTION);
+    return read_ids(s, ids, EXECUTION_PORTION, n, e);
+}
+
+/* What waits, and by force what is at work after it, until the time is over: then *left. */
+static int end_stretch(struct rollout *r, struct db *w, const struct campaign *c, int64_t now_ms,
+                       struct sink *sink, bool *left, struct err *e)
+{
+    int64_t ids[EXECUTION_PORTION], end_ms = clock_mono_ms() + STRETCH_MS;
+    size_t n = EXECUTION_PORTION;
+    int rc = 0;
+    while (rc == 0 && n == EXECUTION_PORTION && clock_mono_ms() < end_ms) {
+        rc = read_portion(w, Q_EXECUTION_TO_CANCEL, c->id, ids, &n, e);
+        if (rc == 0)
+            rc = execution_withdraw(w, ids, n, EXECUTION_CANCELLED, "", now_ms, e);
+    }
+    *left = n == EXECUTION_PORTION;
+    n = c->forced && !*left ? EXECUTION_PORTION : 0;
+    while (rc == 0 && n == EXECUTION_PORTION && clock_mono_ms() < end_ms) {
+        rc = read_portion(w, Q_EXECUTION_TO_END, c->id, ids, &n, e);
+        if (rc == 0)
+            rc = end_all(r, w, ids, n, EXECUTION_CANCELLED, now_ms, sink, e);
+    }
+    *left |= n == EXECUTION_PORTION;
+    return rc;
+}
+
 static int cancel_step(struct rollout *r, struct db *w, int64_t campaign_id, int64_t now_ms,
                        struct sink *sink, bool *again, struct err *e)
 {
     struct campaign c;
-    int64_t ids[CANCELS];
-    size_t n;
+    bool left = false;
     int rc = campaign_get(w, campaign_id, &c, e);
-    if (rc < 0)
-        return rc;
     if (r->preparing.campaign_id == campaign_id)
         rollout_forget(r);
-    struct stmt *s = db_stmt(w, c.forced ? Q_EXECUTION_TO_END : Q_EXECUTION_TO_CANCEL);
-    bind_int(s, ":campaign_id", campaign_id);
-    bind_int(s, ":cap", CANCELS);
-    rc = read_ids(s, ids, CANCELS, &n, e);
     if (rc == 0)
-        rc = end_all(r, w, ids, n, EXECUTION_CANCELLED, now_ms, sink, e);
-    if (rc == 0 && n == CANCELS)
-        *again = true;
-    if (rc == 0 && n < CANCELS) {
-        s = db_stmt(w, Q_CAMPAIGN_FINISH);
-        bind_int(s, ":id", campaign_id);
-        bind_int(s, ":now_ms", now_ms);
-        rc = stmt_run(s, NULL, e);
-    }
-    if (rc == 0 && n < CANCELS && c.forced)
-        rc = scan_product(r, w, c.product_id, e);
-    return rc;
+        rc = end_stretch(r, w, &c, now_ms, sink, &left, e);
+    *again |= rc == 0 && left;
+    if (rc < 0 || left)
+        return rc;
+    struct stmt *s = db_stmt(w, Q_CAMPAIGN_FINISH);
+    bind_int(s, ":id", campaign_id);
+    bind_int(s, ":now_ms", now_ms);
+    rc = stmt_run(s, NULL, e);
+    return rc == 0 && c.forced ? scan_product(r, w, c.product_id, e) : rc;
 }
 
 int execution_remove_device(struct db *w, int64_t device_id, int64_t now_ms, struct err *e)

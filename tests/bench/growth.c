@@ -559,8 +559,8 @@ static void measure_views(int64_t id)
     record("why", "us", median(took, SOME));
     measure_page("page of 100: the first", id, &(struct execution_filter){.state = -1}, 0, 100);
     measure_page("page of 100: in the middle", id, &(struct execution_filter){.state = -1}, f.n / 2, 100);
-    measure_page("page of 100: of a rare state", id,
-                 &(struct execution_filter){.state = EXECUTION_SUCCEEDED}, 0, FEW);
+    measure_page("page of 100: of a rare state", id, &(struct execution_filter){.state = EXECUTION_SUCCEEDED},
+                 0, FEW);
     for (int i = 0; i < PAGES; i++) {
         double begun = now_us();
         must(campaign_failures(reader(), id, NULL, groups, 50, &n, &e), &e);
@@ -638,8 +638,7 @@ static void measure_counted(int64_t firmware_id)
 static void measure_tagged(int64_t firmware_id)
 {
     struct holds h = {0};
-    int64_t id =
-        campaign(spec_for(firmware_id, "[{\"tags\":{\"ring\":\"canary\"}},{\"percent\":100}]"), &h);
+    int64_t id = campaign(spec_for(firmware_id, "[{\"tags\":{\"ring\":\"canary\"}},{\"percent\":100}]"), &h);
     expect(id, EXECUTION_QUEUED, f.n / 100);
     record_holds(&h, HOLDS("create, waves by tags"));
     act(id, CAMPAIGN_CANCEL, NULL);
