@@ -36,6 +36,7 @@ struct rollout {
     struct { /* the campaign whose waves by number are being measured: rollout/prepare.c */
         int64_t campaign_id, after_id;
         struct survey *survey;
+        bool measured; /* all of them; the limits are being found */
     } preparing;
     struct { /* devices that somebody has changed: the tick looks what is due for them */
         int64_t ids[CHANGED_MAX];

@@ -43,7 +43,8 @@ int wave_of(struct db *db, const struct waves *waves, int64_t device_id, int64_t
             struct err *e);
 
 /* ---- the survey: the hashes of all devices that will be offered something, for the limits of waves by
- * number. 16 bytes a device while it is made. */
+ * number. 32 bytes a device while it is made. Sorting a million of them takes longer than others may be kept
+ * waiting, so it goes in steps. */
 struct surveyed {
     int64_t hash;
     uint32_t tagged; /* bit 1 << wave: has that wave's tags */
@@ -51,11 +52,16 @@ struct surveyed {
 struct survey {
     struct surveyed *at;
     size_t n, cap;
+    /* settling: at is merged into other, runs of so many into runs of twice that; the pair that begins at
+     * `to` less what of it is merged stands at left and right */
+    struct surveyed *other;
+    size_t run, left, right, to;
 };
+#define SURVEY_STEP 100000 /* devices moved in one step, a millisecond or two */
 int survey_add(struct db *db, struct survey *s, const struct waves *waves, int64_t device_id, int64_t hash,
                struct err *e);
-/* Finds the limits. */
-void survey_settle(struct survey *s, struct waves *waves);
+/* Finds the limits, when all are added; to be called until *done. */
+int survey_settle(struct survey *s, struct waves *waves, bool *done, struct err *e);
 void survey_clear(struct survey *s);
 
 #endif

@@ -330,8 +330,8 @@ static int make_plan(struct db *db, const struct campaign_spec *spec, struct pla
     if (waves_need_survey(&p->waves)) {
         struct survey survey = {0};
         rc = visit_all(db, p, visit_survey, &survey, e);
-        if (rc == 0)
-            survey_settle(&survey, &p->waves);
+        for (bool done = false; rc == 0 && !done;)
+            rc = survey_settle(&survey, &p->waves, &done, e);
         survey_clear(&survey);
     }
     if (rc == 0)

@@ -53,6 +53,7 @@ void rollout_forget(struct rollout *r)
     }
     r->preparing.survey = NULL;
     r->preparing.campaign_id = r->preparing.after_id = 0;
+    r->preparing.measured = false;
 }
 
 static int store_limits(struct db *w, int64_t campaign_id, const struct waves *waves, struct err *e)
@@ -70,17 +71,22 @@ static int store_limits(struct db *w, int64_t campaign_id, const struct waves *w
     return rc;
 }
 
-static int measure(struct rollout *r, struct db *w, const struct campaign *c, struct planner *p,
-                   struct err *e)
+static int find_survey(struct rollout *r, const struct campaign *c, struct err *e)
 {
-    int64_t ids[STRETCH], end_ms = clock_mono_ms() + STRETCH_MS;
-    size_t n, done = 0;
-    struct judged j;
     if (r->preparing.campaign_id != c->id)
         rollout_forget(r);
     if (!r->preparing.survey && !(r->preparing.survey = calloc(1, sizeof *r->preparing.survey)))
         return err_set(e, ERR_INTERNAL, "out of memory");
     r->preparing.campaign_id = c->id;
+    return 0;
+}
+
+static int measure_stretch(struct rollout *r, struct db *w, const struct campaign *c, struct planner *p,
+                           struct err *e)
+{
+    int64_t ids[STRETCH], end_ms = clock_mono_ms() + STRETCH_MS;
+    size_t n, done = 0;
+    struct judged j;
     int rc = target_next(w, &p->seeker, r->preparing.after_id, c->devices_to, ids, STRETCH, &n, e);
     for (; done < n && rc == 0 && (done == 0 || done % PORTION || clock_mono_ms() < end_ms); done++) {
         rc = planner_judge(w, p, ids[done], &j, e);
@@ -89,12 +95,31 @@ static int measure(struct rollout *r, struct db *w, const struct campaign *c, st
     }
     if (done > 0)
         r->preparing.after_id = ids[done - 1];
-    if (rc == 0 && done == n && n < STRETCH) {
-        survey_settle(r->preparing.survey, &p->waves);
-        rollout_forget(r);
-        rc = store_limits(w, c->id, &p->waves, e);
-    }
+    if (rc == 0 && done == n && n < STRETCH)
+        r->preparing.measured = true;
     return rc;
+}
+
+static int settle(struct rollout *r, struct db *w, const struct campaign *c, struct planner *p, struct err *e)
+{
+    int64_t end_ms = clock_mono_ms() + STRETCH_MS;
+    bool done = false;
+    int rc = 0;
+    while (rc == 0 && !done && clock_mono_ms() < end_ms)
+        rc = survey_settle(r->preparing.survey, &p->waves, &done, e);
+    if (rc < 0 || !done)
+        return rc;
+    rollout_forget(r);
+    return store_limits(w, c->id, &p->waves, e);
+}
+
+static int measure(struct rollout *r, struct db *w, const struct campaign *c, struct planner *p,
+                   struct err *e)
+{
+    int rc = find_survey(r, c, e);
+    if (rc < 0)
+        return rc;
+    return r->preparing.measured ? settle(r, w, c, p, e) : measure_stretch(r, w, c, p, e);
 }
 
 /* ---- the rows */

@@ -206,42 +206,80 @@ int survey_add(struct db *db, struct survey *s, const struct waves *waves, int64
     return rc;
 }
 
-static int by_hash(const void *a, const void *b)
+/* One element of a merge of runs: the pair of runs that `to` is in. */
+static void merge_one(struct survey *s)
 {
-    const struct surveyed *x = a, *y = b;
-    return (x->hash > y->hash) - (x->hash < y->hash);
-}
-
-/* Takes out those who are of wave i; a wave by number, whose limit is not known, takes the first so many. */
-static void take(struct survey *s, size_t i, struct wave *wave)
-{
-    bool by_number = wave->devices > 0 && wave->upto == 0;
-    int64_t left = wave->devices;
-    size_t kept = 0;
-    if (by_number)
-        wave->upto = INT64_MAX;
-    for (size_t k = 0; k < s->n; k++) {
-        bool in = wave->tags ? s->at[k].tagged >> i & 1 : by_number ? left > 0 : s->at[k].hash < wave->upto;
-        if (in)
-            left--;
-        else if (by_number && wave->upto == INT64_MAX)
-            wave->upto = s->at[k].hash;
-        if (!in)
-            s->at[kept++] = s->at[k];
+    size_t first = s->to / (2 * s->run) * 2 * s->run;
+    size_t middle = first + s->run < s->n ? first + s->run : s->n;
+    size_t end = middle + s->run < s->n ? middle + s->run : s->n;
+    if (s->to == first) {
+        s->left = first;
+        s->right = middle;
     }
-    s->n = kept;
+    bool from_left = s->left < middle && (s->right == end || s->at[s->left].hash <= s->at[s->right].hash);
+    s->other[s->to++] = s->at[from_left ? s->left++ : s->right++];
 }
 
-void survey_settle(struct survey *s, struct waves *waves)
+/* From the bottom up; true: all is one run. */
+static bool sort_step(struct survey *s)
 {
-    if (s->n)
-        qsort(s->at, s->n, sizeof *s->at, by_hash);
-    for (size_t i = 0; i < waves->n; i++)
-        take(s, i, &waves->at[i]);
+    for (size_t i = 0; i < SURVEY_STEP && s->run < s->n; i++) {
+        merge_one(s);
+        if (s->to < s->n)
+            continue;
+        struct surveyed *sorted = s->other;
+        s->other = s->at;
+        s->at = sorted;
+        s->run *= 2;
+        s->to = 0;
+    }
+    return s->run >= s->n;
+}
+
+/* In the order of hashes each device is of the first wave that takes it; a wave by number takes the first so
+ * many that come by it, and its limit is the next one. */
+static void find_limits(const struct survey *s, struct waves *waves)
+{
+    int64_t left[WAVES_MAX];
+    for (size_t i = 0; i < waves->n; i++) {
+        left[i] = waves->at[i].devices > 0 && waves->at[i].upto == 0 ? waves->at[i].devices : -1;
+        if (left[i] >= 0)
+            waves->at[i].upto = INT64_MAX;
+    }
+    for (size_t k = 0; k < s->n; k++)
+        for (size_t i = 0; i < waves->n; i++) {
+            struct wave *wave = &waves->at[i];
+            bool in = wave->tags ? s->at[k].tagged >> i & 1 : s->at[k].hash < wave->upto;
+            if (in && left[i] == 0) {
+                wave->upto = s->at[k].hash;
+                in = false;
+            }
+            if (!in)
+                continue;
+            left[i] -= left[i] > 0;
+            break;
+        }
+}
+
+int survey_settle(struct survey *s, struct waves *waves, bool *done, struct err *e)
+{
+    *done = false;
+    if (!s->other && s->n > 1) {
+        s->other = malloc(s->n * sizeof *s->other);
+        if (!s->other)
+            return err_set(e, ERR_INTERNAL, "out of memory");
+        s->run = 1;
+        s->to = 0;
+    }
+    *done = s->n <= 1 || sort_step(s);
+    if (*done)
+        find_limits(s, waves);
+    return 0;
 }
 
 void survey_clear(struct survey *s)
 {
     free(s->at);
+    free(s->other);
     *s = (struct survey){0};
 }
