@@ -62,6 +62,7 @@ CREATE INDEX device_quarantine ON device (quarantine_until_ms) WHERE quarantine_
 ALTER TABLE execution ADD COLUMN silent INTEGER NOT NULL DEFAULT 0;        -- active, and holds no slot any more
 DROP INDEX execution_queued;
 CREATE INDEX execution_state ON execution (campaign_id, state, device_id);
+CREATE INDEX execution_wave ON execution (campaign_id, wave, device_id);   -- else a look at one wave goes over all of them
 
 -- Rows of execution_module are made when the execution is first offered, or a module of it is found done. firmware_id is
 -- what was offered last: the campaign's, a delta, or a stepping stone on the way.

@@ -198,7 +198,19 @@ FROM execution x
      LEFT JOIN device d ON d.id = x.device_id
      LEFT JOIN device_gone g ON g.id = x.device_id
 WHERE x.campaign_id = :campaign_id AND x.device_id > :after_device_id
-  AND (:wave IS NULL OR x.wave = :wave)
+ORDER BY x.device_id LIMIT :cap;
+
+-- The same of one wave, by the index that has it; of one state where it is given.
+-- name: execution_list_wave
+SELECT x.id, x.campaign_id, x.device_id, p.key, coalesce(d.name, g.name, ''), x.wave, x.state, x.percent, x.attempt,
+       x.reason, x.detail, x.due_at_ms, x.offered_at_ms, x.started_at_ms, x.finished_at_ms, x.updated_at_ms
+FROM execution x
+     JOIN campaign c ON c.id = x.campaign_id
+     JOIN product p ON p.id = c.product_id
+     LEFT JOIN device d ON d.id = x.device_id
+     LEFT JOIN device_gone g ON g.id = x.device_id
+WHERE x.campaign_id = :campaign_id AND x.device_id > :after_device_id
+  AND x.wave = :wave AND (:state IS NULL OR x.state = :state)
 ORDER BY x.device_id LIMIT :cap;
 
 -- The same of one state, by the index that has it.

@@ -8,9 +8,11 @@ WHERE product_id = :product_id AND id > :after_id AND id <= :to_id ORDER BY id L
 SELECT device_id FROM device_tag
 WHERE key = :key AND value = :value AND device_id > :after_id AND device_id <= :to_id ORDER BY device_id LIMIT :cap;
 
+-- The names lead, not the product's devices: each name is looked up once.
 -- name: target_lead_names
 SELECT d.id
-FROM (SELECT DISTINCT value FROM json_each(:devices)) j JOIN device d ON d.product_id = :product_id AND d.name = j.value
+FROM (SELECT DISTINCT value FROM json_each(:devices)) j
+     CROSS JOIN device d ON d.product_id = :product_id AND d.name = j.value
 WHERE d.id > :after_id AND d.id <= :to_id ORDER BY d.id LIMIT :cap;
 
 -- name: target_lead_campaign

@@ -23,13 +23,17 @@ FROM campaign_wave WHERE campaign_id = :campaign_id AND wave = :wave;
 -- The executions of a stretch of devices whose wave has started: all of them at once, since this is no move of theirs.
 -- name: wave_queue
 UPDATE execution SET state = 1, updated_at_ms = :now_ms
-WHERE campaign_id = :campaign_id AND state = 0 AND device_id > :after_id AND device_id <= :to_id AND wave <= :wave
-RETURNING wave;
+WHERE campaign_id = :campaign_id AND wave = :wave AND +state = 0 AND device_id > :after_id AND device_id <= :to_id;
 
+-- Where a stretch of one wave ends; no row when it is the last.
 -- name: wave_queue_end
-SELECT max(device_id) FROM (SELECT device_id FROM execution
-                            WHERE campaign_id = :campaign_id AND state = 0 AND device_id > :after_id
-                            ORDER BY device_id LIMIT :cap);
+SELECT device_id FROM execution
+WHERE campaign_id = :campaign_id AND wave = :wave AND device_id > :after_id
+ORDER BY device_id LIMIT 1 OFFSET :cap - 1;
+
+-- Waves that have started, and in which something waits for that.
+-- name: wave_pending
+SELECT wave FROM wave_count WHERE campaign_id = :campaign_id AND wave BETWEEN 0 AND :wave AND state = 0 AND n > 0;
 
 -- name: wave_count_add
 INSERT INTO wave_count (campaign_id, wave, state, n) VALUES (:campaign_id, :wave, :state, :n)

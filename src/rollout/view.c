@@ -43,10 +43,30 @@ int execution_view_get(struct db *db, int64_t id, struct execution_view *out, st
     return rc;
 }
 
+/* Where both a wave and a state are asked for, what fewer executions have leads. */
+static int find_lead(struct db *db, int64_t campaign_id, const struct execution_filter *f, enum query *out,
+                     struct err *e)
+{
+    struct campaign_counts all, wave;
+    *out = f->state >= 0 ? Q_EXECUTION_LIST_STATE : f->by_wave ? Q_EXECUTION_LIST_WAVE : Q_EXECUTION_LIST;
+    if (f->state < 0 || !f->by_wave || f->wave < 0)
+        return 0;
+    int rc = campaign_counts(db, campaign_id, -1, &all, e);
+    if (rc == 0)
+        rc = campaign_counts(db, campaign_id, f->wave, &wave, e);
+    if (rc == 0 && wave.total < all.n[f->state])
+        *out = Q_EXECUTION_LIST_WAVE;
+    return rc;
+}
+
 int execution_list(struct db *db, int64_t campaign_id, const struct execution_filter *f,
                    int64_t after_device_id, struct execution_view out[], size_t cap, size_t *n, struct err *e)
 {
-    struct stmt *s = db_stmt(db, f->state < 0 ? Q_EXECUTION_LIST : Q_EXECUTION_LIST_STATE);
+    enum query query;
+    int rc = find_lead(db, campaign_id, f, &query, e);
+    if (rc < 0)
+        return rc;
+    struct stmt *s = db_stmt(db, query);
     bind_int(s, ":campaign_id", campaign_id);
     bind_int(s, ":after_device_id", after_device_id);
     if (f->state >= 0)

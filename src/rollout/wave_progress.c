@@ -2,9 +2,11 @@
 #include "rollout/execution.h"
 #include "rollout/pace.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
-#define STRETCH 2000 /* executions queued in one transaction */
+#define STRETCH    500 /* executions of a wave that are queued between two looks at the clock */
+#define STRETCH_MS 15
 
 int wave_begin(struct db *w, int64_t id, int wave, int64_t now_ms, struct err *e)
 {
@@ -29,45 +31,75 @@ int wave_queued(struct db *w, int64_t campaign_id, int64_t to_id, struct err *e)
     return stmt_run(s, NULL, e);
 }
 
-/* Where the stretch ends; INT64_MAX when there is nothing behind it. */
-static int stretch_end(struct db *w, int64_t campaign_id, int64_t after_id, int64_t *to_id, struct err *e)
+static int pending_waves(struct db *w, int64_t campaign_id, int wave, int out[WAVES_MAX], size_t *n,
+                         struct err *e)
 {
-    struct stmt *s STMT_AUTO = db_stmt(w, Q_WAVE_QUEUE_END);
+    struct stmt *s STMT_AUTO = db_stmt(w, Q_WAVE_PENDING);
     bind_int(s, ":campaign_id", campaign_id);
-    bind_int(s, ":after_id", after_id);
-    bind_int(s, ":cap", STRETCH);
-    int rc = stmt_step(s, e);
-    if (rc > 0)
-        *to_id = col_int(s, 0) ? col_int(s, 0) : INT64_MAX;
+    bind_int(s, ":wave", wave);
+    int rc = 0;
+    for (*n = 0; *n < WAVES_MAX && (rc = stmt_step(s, e)) > 0; (*n)++)
+        out[*n] = (int)col_int(s, 0);
     return rc < 0 ? rc : 0;
 }
 
-/* Pending executions of waves that have started are queued: the one move that is made of many at once, since
- * it is the same for all, and no device need know. */
-static int queue_stretch(struct db *w, int64_t campaign_id, int wave, int64_t after_id, int64_t *to_id,
-                         int64_t now_ms, struct err *e)
+/* *to_id shrinks to where the stretch of one wave ends. */
+static int stretch_end(struct db *w, int64_t campaign_id, int wave, int64_t after_id, int64_t *to_id,
+                       struct err *e)
 {
-    int64_t moved[WAVES_MAX] = {0};
-    int rc = stretch_end(w, campaign_id, after_id, to_id, e);
-    if (rc < 0)
-        return rc;
+    struct stmt *s STMT_AUTO = db_stmt(w, Q_WAVE_QUEUE_END);
+    bind_int(s, ":campaign_id", campaign_id);
+    bind_int(s, ":wave", wave);
+    bind_int(s, ":after_id", after_id);
+    bind_int(s, ":cap", STRETCH);
+    int rc = stmt_step(s, e);
+    if (rc > 0 && col_int(s, 0) < *to_id)
+        *to_id = col_int(s, 0);
+    return rc < 0 ? rc : 0;
+}
+
+static int queue_wave(struct db *w, int64_t campaign_id, int wave, int64_t after_id, int64_t to_id,
+                      int64_t now_ms, struct err *e)
+{
+    int64_t moved = 0;
     struct stmt *s = db_stmt(w, Q_WAVE_QUEUE);
     bind_int(s, ":campaign_id", campaign_id);
     bind_int(s, ":wave", wave);
     bind_int(s, ":after_id", after_id);
-    bind_int(s, ":to_id", *to_id);
+    bind_int(s, ":to_id", to_id);
     bind_int(s, ":now_ms", now_ms);
-    while ((rc = stmt_step(s, e)) > 0)
-        moved[col_int(s, 0)]++;
-    stmt_end(s);
-    for (int i = 0; i < WAVES_MAX && rc == 0; i++) {
-        if (!moved[i])
-            continue;
-        rc = wave_count_add(w, campaign_id, i, EXECUTION_PENDING, -moved[i], e);
-        if (rc == 0)
-            rc = wave_count_add(w, campaign_id, i, EXECUTION_QUEUED, moved[i], e);
-    }
-    return rc < 0 ? rc : wave_queued(w, campaign_id, *to_id, e);
+    int rc = stmt_run(s, &moved, e);
+    if (rc == 0 && moved)
+        rc = wave_count_add(w, campaign_id, wave, EXECUTION_PENDING, -moved, e);
+    return rc == 0 && moved ? wave_count_add(w, campaign_id, wave, EXECUTION_QUEUED, moved, e) : rc;
+}
+
+/* Pending executions of waves that have started are queued, a stretch of devices at once: it is the same for
+ * all, and no device need know. */
+static int queue_stretch(struct db *w, int64_t campaign_id, int wave, int64_t after_id, int64_t *to_id,
+                         int64_t now_ms, struct err *e)
+{
+    int waves[WAVES_MAX];
+    size_t n;
+    int rc = pending_waves(w, campaign_id, wave, waves, &n, e);
+    *to_id = INT64_MAX;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = stretch_end(w, campaign_id, waves[i], after_id, to_id, e);
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = queue_wave(w, campaign_id, waves[i], after_id, *to_id, now_ms, e);
+    return rc;
+}
+
+/* Stretches until the time is over, or *queued_to says that there are no more. */
+static int queue_some(struct db *w, int64_t campaign_id, int wave, int64_t *queued_to, int64_t now_ms,
+                      struct err *e)
+{
+    int64_t end_ms = clock_mono_ms() + STRETCH_MS;
+    int rc;
+    do {
+        rc = queue_stretch(w, campaign_id, wave, *queued_to, queued_to, now_ms, e);
+    } while (rc == 0 && *queued_to < INT64_MAX && clock_mono_ms() < end_ms);
+    return rc < 0 ? rc : wave_queued(w, campaign_id, *queued_to, e);
 }
 
 struct standing_wave {
@@ -132,7 +164,7 @@ int wave_step(struct rollout *r, struct db *w, int64_t campaign_id, int wave, in
     if (queued_to == INT64_MAX)
         return ripen(r, w, campaign_id, wave, now_ms, more, e);
     *more = true;
-    int rc = queue_stretch(w, campaign_id, wave, queued_to, &queued_to, now_ms, e);
+    int rc = queue_some(w, campaign_id, wave, &queued_to, now_ms, e);
     if (rc == 0 && queued_to == INT64_MAX)
         scan_campaign(r, campaign_id);
     return rc;
