@@ -49,7 +49,7 @@ ORDER BY p.execution_id DESC LIMIT :cap;
 -- What waits on these devices for a module of the campaign that starts now (invariant 5); up to state: what has begun
 -- too.
 -- name: execution_older
-SELECT x.id, x.device_id, x.state
+SELECT x.id, x.device_id, x.state, x.campaign_id, x.wave
 FROM execution x
 WHERE x.device_id >= :first_id AND x.device_id <= :last_id AND x.state < 7 AND x.state < :state
   AND x.campaign_id <> :campaign_id
@@ -66,11 +66,7 @@ SET state = :to, percent = :percent, attempt = :attempt, reason = :reason, detai
     finished_at_ms = CASE WHEN :to >= 7 THEN :now_ms ELSE 0 END
 WHERE id = :id AND state = :from;
 
--- What a stretch of executions that wait counts as; ids in an array, here and in the two that follow.
--- name: execution_withdraw_counts
-SELECT campaign_id, wave, state, count(*) FROM execution
-WHERE id IN (SELECT value FROM json_each(:ids)) AND state < 2 GROUP BY campaign_id, wave, state;
-
+-- A stretch of executions that wait, their ids in an array, is taken back.
 -- name: execution_withdraw_tell
 INSERT INTO timeline (device_id, at_ms, kind, campaign_id, execution_id, text)
 SELECT device_id, :now_ms, 'state', campaign_id, id, CASE state WHEN 0 THEN :pending ELSE :queued END FROM execution
@@ -169,7 +165,7 @@ WHERE campaign_id = :campaign_id AND state = 1 AND device_id > :after_device_id
 ORDER BY device_id LIMIT :cap;
 
 -- name: execution_to_cancel
-SELECT id FROM execution
+SELECT id, wave, state FROM execution
 WHERE campaign_id = :campaign_id AND state < 2 LIMIT :cap;
 
 -- name: execution_to_end

@@ -101,8 +101,13 @@ int execution_move(struct db *w, struct execution *x, enum execution_state to, c
 /* The device of x is there again: where x was silent, it holds its slot again. */
 int execution_heard(struct db *w, struct execution *x, struct err *e);
 
-/* The same for executions by id, of those that wait: to cancelled or superseded. The others stay. */
-int execution_withdraw(struct db *w, const int64_t ids[], size_t n, enum execution_state to,
+/* The same for many that wait, pending or queued: to cancelled or superseded. */
+struct waiting {
+    int64_t id, campaign_id;
+    int wave;
+    enum execution_state state;
+};
+int execution_withdraw(struct db *w, const struct waiting list[], size_t n, enum execution_state to,
                        const char *detail, int64_t now_ms, struct err *e);
 
 /* Devices or executions of which one statement makes, or takes back, the rows, as a JSON array. */

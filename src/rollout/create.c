@@ -11,8 +11,8 @@
 
 /* What waits, or may be called back. */
 struct older {
-    int64_t id, device_id;
-    enum execution_state state;
+    int64_t device_id;
+    struct waiting x;
 };
 
 /* What stands on a stretch of devices for the same modules. What is in the midst of installing cannot be
@@ -28,7 +28,11 @@ static int find_older(struct db *w, const struct campaign *c, int64_t first_id, 
     bind_int(s, ":cap", EXECUTION_PORTION);
     int rc = 0;
     for (*n = 0; *n < EXECUTION_PORTION && (rc = stmt_step(s, e)) > 0; (*n)++)
-        out[*n] = (struct older){col_int(s, 0), col_int(s, 1), (enum execution_state)col_int(s, 2)};
+        out[*n] = (struct older){.device_id = col_int(s, 1),
+                                 .x = {.id = col_int(s, 0),
+                                       .campaign_id = col_int(s, 3),
+                                       .wave = (int)col_int(s, 4),
+                                       .state = (enum execution_state)col_int(s, 2)}};
     return rc < 0 ? rc : 0;
 }
 
@@ -47,7 +51,8 @@ static int supersede_older(struct db *w, const struct campaign *c, const int64_t
                            int64_t now_ms, struct err *e)
 {
     struct older older[EXECUTION_PORTION];
-    int64_t waiting[EXECUTION_PORTION], first_id = n ? device_ids[0] : 0;
+    struct waiting waiting[EXECUTION_PORTION];
+    int64_t first_id = n ? device_ids[0] : 0;
     size_t found = n ? EXECUTION_PORTION : 0, at = 0;
     char detail[64];
     int rc = 0;
@@ -60,10 +65,10 @@ static int supersede_older(struct db *w, const struct campaign *c, const int64_t
                 at++;
             if (device_ids[at] != older[i].device_id)
                 continue; /* the campaign is not for it */
-            if (execution_is_active(older[i].state))
-                rc = call_back(w, older[i].id, detail, now_ms, e);
+            if (execution_is_active(older[i].x.state))
+                rc = call_back(w, older[i].x.id, detail, now_ms, e);
             else
-                waiting[wait++] = older[i].id;
+                waiting[wait++] = older[i].x;
         }
         if (rc == 0)
             rc = execution_withdraw(w, waiting, wait, EXECUTION_SUPERSEDED, detail, now_ms, e);

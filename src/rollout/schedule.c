@@ -102,10 +102,25 @@ int rollout_device_changed(struct rollout *r, struct db *w, int64_t device_id, s
     return rc < 0 ? rc : scan_product(r, w, p.product_id, e);
 }
 
-static int read_portion(struct db *w, enum query query, int64_t campaign_id, int64_t ids[EXECUTION_PORTION],
-                        size_t *n, struct err *e)
+static int read_waiting(struct db *w, int64_t campaign_id, struct waiting out[EXECUTION_PORTION], size_t *n,
+                        struct err *e)
 {
-    struct stmt *s = db_stmt(w, query);
+    struct stmt *s STMT_AUTO = db_stmt(w, Q_EXECUTION_TO_CANCEL);
+    bind_int(s, ":campaign_id", campaign_id);
+    bind_int(s, ":cap", EXECUTION_PORTION);
+    int rc = 0;
+    for (*n = 0; *n < EXECUTION_PORTION && (rc = stmt_step(s, e)) > 0; (*n)++)
+        out[*n] = (struct waiting){.id = col_int(s, 0),
+                                   .campaign_id = campaign_id,
+                                   .wave = (int)col_int(s, 1),
+                                   .state = (enum execution_state)col_int(s, 2)};
+    return rc < 0 ? rc : 0;
+}
+
+static int read_active(struct db *w, int64_t campaign_id, int64_t ids[EXECUTION_PORTION], size_t *n,
+                       struct err *e)
+{
+    struct stmt *s = db_stmt(w, Q_EXECUTION_TO_END);
     bind_int(s, ":campaign_id", campaign_id);
     bind_int(s, ":cap", EXECUTION_PORTION);
     return read_ids(s, ids, EXECUTION_PORTION, n, e);
@@ -115,18 +130,19 @@ static int read_portion(struct db *w, enum query query, int64_t campaign_id, int
 static int end_stretch(struct rollout *r, struct db *w, const struct campaign *c, int64_t now_ms,
                        struct sink *sink, bool *left, struct err *e)
 {
+    struct waiting waiting[EXECUTION_PORTION];
     int64_t ids[EXECUTION_PORTION], end_ms = clock_mono_ms() + STRETCH_MS;
     size_t n = EXECUTION_PORTION;
     int rc = 0;
     while (rc == 0 && n == EXECUTION_PORTION && clock_mono_ms() < end_ms) {
-        rc = read_portion(w, Q_EXECUTION_TO_CANCEL, c->id, ids, &n, e);
+        rc = read_waiting(w, c->id, waiting, &n, e);
         if (rc == 0)
-            rc = execution_withdraw(w, ids, n, EXECUTION_CANCELLED, "", now_ms, e);
+            rc = execution_withdraw(w, waiting, n, EXECUTION_CANCELLED, "", now_ms, e);
     }
     *left = n == EXECUTION_PORTION;
     n = c->forced && !*left ? EXECUTION_PORTION : 0;
     while (rc == 0 && n == EXECUTION_PORTION && clock_mono_ms() < end_ms) {
-        rc = read_portion(w, Q_EXECUTION_TO_END, c->id, ids, &n, e);
+        rc = read_active(w, c->id, ids, &n, e);
         if (rc == 0)
             rc = end_all(r, w, ids, n, EXECUTION_CANCELLED, now_ms, sink, e);
     }

@@ -22,19 +22,23 @@ static int tell(struct db *w, const char *ids, enum execution_state to, const ch
     return stmt_run(s, NULL, e);
 }
 
-static int count(struct db *w, const char *ids, enum execution_state to, struct err *e)
+static bool count_alike(const struct waiting *a, const struct waiting *b)
 {
-    struct stmt *s STMT_AUTO = db_stmt(w, Q_EXECUTION_WITHDRAW_COUNTS);
-    int rc;
-    bind_text(s, ":ids", ids);
-    while ((rc = stmt_step(s, e)) > 0) {
-        int64_t campaign_id = col_int(s, 0), n = col_int(s, 3);
-        int wave = (int)col_int(s, 1);
-        rc = wave_count_add(w, campaign_id, wave, (enum execution_state)col_int(s, 2), -n, e);
+    return a->campaign_id == b->campaign_id && a->wave == b->wave && a->state == b->state;
+}
+
+/* Those that stand one after the other are mostly alike. */
+static int count(struct db *w, const struct waiting list[], size_t n, enum execution_state to, struct err *e)
+{
+    int rc = 0;
+    for (size_t first = 0, i = 0; i < n && rc == 0; first = i) {
+        while (i < n && count_alike(&list[first], &list[i]))
+            i++;
+        const struct waiting *x = &list[first];
+        int64_t many = (int64_t)(i - first);
+        rc = wave_count_add(w, x->campaign_id, x->wave, x->state, -many, e);
         if (rc == 0)
-            rc = wave_count_add(w, campaign_id, wave, to, n, e);
-        if (rc < 0)
-            break;
+            rc = wave_count_add(w, x->campaign_id, x->wave, to, many, e);
     }
     return rc;
 }
@@ -42,9 +46,7 @@ static int count(struct db *w, const char *ids, enum execution_state to, struct 
 static int withdraw(struct db *w, const char *ids, enum execution_state to, const char *detail,
                     int64_t now_ms, struct err *e)
 {
-    int rc = count(w, ids, to, e);
-    if (rc == 0)
-        rc = tell(w, ids, to, detail, now_ms, e);
+    int rc = tell(w, ids, to, detail, now_ms, e);
     if (rc < 0)
         return rc;
     struct stmt *s = db_stmt(w, Q_EXECUTION_WITHDRAW);
@@ -55,15 +57,20 @@ static int withdraw(struct db *w, const char *ids, enum execution_state to, cons
     return stmt_run(s, NULL, e);
 }
 
-int execution_withdraw(struct db *w, const int64_t ids[], size_t n, enum execution_state to,
+int execution_withdraw(struct db *w, const struct waiting list[], size_t n, enum execution_state to,
                        const char *detail, int64_t now_ms, struct err *e)
 {
     char text[ID_LIST_SIZE(EXECUTION_PORTION)];
+    int64_t ids[EXECUTION_PORTION];
     int rc = 0;
     for (size_t done = 0; done < n && rc == 0; done += EXECUTION_PORTION) {
         size_t portion = n - done < EXECUTION_PORTION ? n - done : EXECUTION_PORTION;
-        id_list(text, ids + done, portion);
-        rc = withdraw(w, text, to, detail, now_ms, e);
+        for (size_t i = 0; i < portion; i++)
+            ids[i] = list[done + i].id;
+        id_list(text, ids, portion);
+        rc = count(w, list + done, portion, to, e);
+        if (rc == 0)
+            rc = withdraw(w, text, to, detail, now_ms, e);
     }
     return rc;
 }
