@@ -178,7 +178,7 @@ fuzz: deps-fuzz
 	$(MAKE) FUZZ=1 CC=clang run-fuzzers
 
 bench: deps-bench
-	$(MAKE) all $(BUILD)/bench/mqtt_files
+	$(MAKE) all $(BUILD)/bench/mqtt_files $(BUILD)/bench/growth
 	sh tests/bench/run.sh $(BUILD)
 
 lint: deps-lint

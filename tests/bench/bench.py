@@ -12,11 +12,12 @@ from pathlib import Path
 import campaigns
 import connections
 import downloads
+import growth
 import mqtt_files
 from harness import BUILD
 from rows import table
 
-SUITES = [downloads.run, connections.run, campaigns.run, mqtt_files.run]
+SUITES = [downloads.run, connections.run, campaigns.run, mqtt_files.run, growth.run]
 
 
 def first_line(*command):

@@ -4,10 +4,12 @@
 # works, and its figures mean nothing.
 set -eu
 build=${1:-build}
-[ -x "$build/otad" ] && [ -x "$build/bench/mqtt_files" ] || {
-    echo "run.sh: $build/otad or $build/bench/mqtt_files is missing: run make all $build/bench/mqtt_files first" >&2
-    exit 2
-}
+for program in otad bench/mqtt_files bench/growth; do
+    [ -x "$build/$program" ] || {
+        echo "run.sh: $build/$program is missing: run make all $build/bench/mqtt_files $build/bench/growth first" >&2
+        exit 2
+    }
+done
 for program in nginx wrk openssl; do
     # nginx lies where an ordinary user's PATH does not look
     PATH=$PATH:/usr/sbin command -v $program >/dev/null || {
@@ -19,5 +21,5 @@ build=$(cd "$build" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
 # servers are started, awaited and ended as the system tests do it
 export OTAD_BUILD="$build" PYTHONPATH="$here/../system" PYTHONDONTWRITEBYTECODE=1
-exec timeout -k 20 "$([ -n "${QUICK:-}" ] && echo 60 || echo 360)" \
+exec timeout -k 20 "$([ -n "${QUICK:-}" ] && echo 90 || echo 480)" \
     "${PYTHON:-/usr/bin/python3}" "$here/bench.py" "$build/bench/results.json"
