@@ -52,10 +52,11 @@ struct surveyed {
 struct survey {
     struct surveyed *at;
     size_t n, cap;
-    /* settling: at is merged into other, runs of so many into runs of twice that; the pair that begins at
-     * `to` less what of it is merged stands at left and right */
+    /* settling: at is merged into other, runs of so many into runs of twice that; the pair that `to` is in
+     * stands at left and right. Then the waves take what comes, up to `taken` */
     struct surveyed *other;
-    size_t run, left, right, to;
+    size_t run, left, right, to, taken;
+    int64_t room[WAVES_MAX], upto[WAVES_MAX];
 };
 #define SURVEY_STEP 100000 /* devices moved in one step, a millisecond or two */
 int survey_add(struct db *db, struct survey *s, const struct waves *waves, int64_t device_id, int64_t hash,

@@ -236,44 +236,48 @@ static bool sort_step(struct survey *s)
     return s->run >= s->n;
 }
 
-/* In the order of hashes each device is of the first wave that takes it; a wave by number takes the first so
- * many that come by it, and its limit is the next one. */
-static void find_limits(const struct survey *s, struct waves *waves)
+#define UNLIMITED (-1)
+
+static int begin_settling(struct survey *s, const struct waves *waves, struct err *e)
 {
-    int64_t left[WAVES_MAX];
+    s->run = 1;
     for (size_t i = 0; i < waves->n; i++) {
-        left[i] = waves->at[i].devices > 0 && waves->at[i].upto == 0 ? waves->at[i].devices : -1;
-        if (left[i] >= 0)
-            waves->at[i].upto = INT64_MAX;
+        bool asks = waves->at[i].devices > 0 && waves->at[i].upto == 0;
+        s->room[i] = asks ? waves->at[i].devices : UNLIMITED;
+        s->upto[i] = asks ? INT64_MAX : waves->at[i].upto;
     }
-    for (size_t k = 0; k < s->n; k++)
-        for (size_t i = 0; i < waves->n; i++) {
-            struct wave *wave = &waves->at[i];
-            bool in = wave->tags ? s->at[k].tagged >> i & 1 : s->at[k].hash < wave->upto;
-            if (in && left[i] == 0) {
-                wave->upto = s->at[k].hash;
-                in = false;
-            }
-            if (!in)
-                continue;
-            left[i] -= left[i] > 0;
-            break;
+    s->other = malloc((s->n + 1) * sizeof *s->other);
+    return s->other ? 0 : err_set(e, ERR_INTERNAL, "out of memory");
+}
+
+/* The first wave that takes it; a wave by number takes the first so many that come by it, and its limit is
+ * the next one. */
+static void take_one(struct survey *s, const struct surveyed *one, const struct waves *waves)
+{
+    for (size_t i = 0; i < waves->n; i++) {
+        bool in = waves->at[i].tags ? one->tagged >> i & 1 : one->hash < s->upto[i];
+        if (in && s->room[i] == 0) {
+            s->upto[i] = one->hash;
+            in = false;
         }
+        if (!in)
+            continue;
+        s->room[i] -= s->room[i] > 0;
+        return;
+    }
 }
 
 int survey_settle(struct survey *s, struct waves *waves, bool *done, struct err *e)
 {
+    int rc = s->other ? 0 : begin_settling(s, waves, e);
     *done = false;
-    if (!s->other && s->n > 1) {
-        s->other = malloc(s->n * sizeof *s->other);
-        if (!s->other)
-            return err_set(e, ERR_INTERNAL, "out of memory");
-        s->run = 1;
-        s->to = 0;
-    }
-    *done = s->n <= 1 || sort_step(s);
-    if (*done)
-        find_limits(s, waves);
+    if (rc < 0 || !sort_step(s))
+        return rc;
+    for (size_t i = 0; i < SURVEY_STEP && s->taken < s->n; i++)
+        take_one(s, &s->at[s->taken++], waves);
+    *done = s->taken == s->n;
+    for (size_t i = 0; i < waves->n && *done; i++)
+        waves->at[i].upto = s->upto[i];
     return 0;
 }
 

@@ -127,7 +127,7 @@ static double now_us(void)
 
 /* What one kind of transaction took: of them all, and the longest. */
 struct holds {
-    double all_us, run_us, rest_us, hold_us;
+    double all_us, runs_us, run_us, rest_us, hold_us;
 };
 
 struct timed {
@@ -156,6 +156,7 @@ static double write_it(int (*run)(struct db *w, void *arg, struct err *e), void 
     if (!h)
         return t.run_us;
     h->all_us += took;
+    h->runs_us += t.run_us;
     h->run_us = t.run_us > h->run_us ? t.run_us : h->run_us;
     h->rest_us = took - t.run_us > h->rest_us ? took - t.run_us : h->rest_us;
     h->hold_us = took > h->hold_us ? took : h->hold_us;
@@ -581,7 +582,7 @@ static void measure_many(void)
         spec.target.devices = strdup(names);
         campaign(spec, &h);
     }
-    record("create for 2 devices by their names", "us", h.all_us / SMALL);
+    record("create for 2 devices by their names", "us", h.runs_us / SMALL);
     measure_tick("tick, 100 campaigns more");
 }
 
