@@ -61,7 +61,7 @@ static int supersede_older(struct db *w, const struct campaign *c, const int64_t
         size_t wait = 0;
         rc = find_older(w, c, first_id, device_ids[n - 1], older, &found, e);
         for (size_t i = 0; i < found && rc == 0; i++) {
-            while (device_ids[at] < older[i].device_id)
+            while (at + 1 < n && device_ids[at] < older[i].device_id)
                 at++;
             if (device_ids[at] != older[i].device_id)
                 continue; /* the campaign is not for it */

@@ -3,7 +3,6 @@
 #include "rollout/execution.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static int tell(struct db *w, const char *ids, enum execution_state to, const char *detail, int64_t now_ms,
                 struct err *e)
@@ -81,5 +80,6 @@ void id_list(char out[], const int64_t ids[], size_t n)
     *at++ = '[';
     for (size_t i = 0; i < n; i++)
         at += sprintf(at, i ? ",%lld" : "%lld", (long long)ids[i]);
-    strcpy(at, "]");
+    *at++ = ']';
+    *at = '\0';
 }
