@@ -276,6 +276,25 @@ static void test_stone_withdrawn_between_attempts(void **state)
     check_world(w);
 }
 
+/* Each attempt chooses anew. */
+static void test_newer_stone_for_the_next_attempt(void **state)
+{
+    struct world *w = *state;
+    firmware_with(w, "default", "1.4.0", "", "");
+    int64_t goal = firmware_with(w, "default", "2.0.0", ">=1.4.0", "");
+    device_there(w, "d1", "1.1.0");
+    int64_t id = campaign(w, goal);
+    report_error(w, "d1", execution_of(w, id, "d1").id, REASON_DOWNLOAD);
+    firmware_with(w, "default", "1.5.0", "", "");
+    later(w, HOUR);
+    expect_offer(w, "d1", "1.5.0");
+    inform(w, "d1", "1.4.0"); /* what was offered before is no step of this attempt, and suits the goal */
+    expect_offer(w, "d1", "2.0.0");
+    inform(w, "d1", "2.0.0");
+    assert_state(w, id, "d1", EXECUTION_SUCCEEDED);
+    check_world(w);
+}
+
 /* Where the product takes the device's word, that is of what it was offered: of the stone, not of the goal.
  */
 static void test_stone_by_its_own_word(void **state)
@@ -591,6 +610,20 @@ static void test_delta_withdrawn(void **state)
     check_world(w);
 }
 
+/* It has another version by now: what was offered and not begun is chosen anew. */
+static void test_delta_of_a_version_that_it_left(void **state)
+{
+    struct world *w = *state;
+    struct files f = goal_with_delta(w);
+    device_there(w, "d1", "1.0");
+    campaign(w, f.full);
+    assert_int_equal(offered_firmware(w, "d1"), f.delta);
+    inform(w, "d1", "0.9");
+    assert_int_equal(offered_firmware(w, "d1"), f.full);
+    inform(w, "d1", "1.0");
+    assert_int_equal(offered_firmware(w, "d1"), f.delta);
+}
+
 /* Nothing but the campaign's own file may be named by a campaign. */
 static void test_campaign_of_a_delta_is_refused(void **state)
 {
@@ -621,6 +654,7 @@ int main(void)
         T(test_stone_withdrawn),
         T(test_stone_is_held_while_a_device_is_at_it),
         T(test_stone_withdrawn_between_attempts),
+        T(test_newer_stone_for_the_next_attempt),
         A(test_stone_by_its_own_word),
         A(test_stone_of_a_job),
         T(test_only_the_second_module_needs_a_stone),
@@ -637,6 +671,7 @@ int main(void)
         T(test_delta_of_the_next_campaign),
         T(test_blocks_of_the_delta),
         T(test_delta_withdrawn),
+        T(test_delta_of_a_version_that_it_left),
         T(test_campaign_of_a_delta_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

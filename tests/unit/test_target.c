@@ -85,7 +85,7 @@ static void make_source(struct world *w)
 static int setup(void **state)
 {
     struct world *w = world_enter("native", (struct product){.enabled = true, .enrolment_open = true});
-    struct product other;
+    struct product other = {0};
     dice = 0x9e3779b97f4a7c15u;
     must(w, add_other_product, &other);
     must(w, add_known, &other);
