@@ -362,7 +362,7 @@ int dispatch_device(struct rollout *r, struct db *w, const struct party *p, enum
 {
     struct execution live[LIVE_MAX];
     size_t n = 0;
-    bool may;
+    bool may = false;
     *sends = 0;
     int rc = execution_live(w, p->device_id, live, &n, e);
     if (rc < 0 || n == 0)
@@ -441,7 +441,7 @@ static int look_active(struct db *db, const struct execution *x, int64_t *firmwa
 int rollout_look(struct rollout *r, struct db *reader, int64_t device_id, int64_t now_ms,
                  int64_t *execution_id, int64_t *firmware_id, struct err *e)
 {
-    struct execution live[LIVE_MAX];
+    struct execution live[LIVE_MAX] = {0};
     struct party p = {0};
     size_t n = 0;
     bool may = false;
