@@ -128,7 +128,7 @@ static void test_retry_is_like_it(void **state)
 static void test_retry_of_nothing(void **state)
 {
     struct world *w = *state;
-    struct following f;
+    struct following f = {0};
     struct err e;
     device_there(w, "d1", "1.0");
     f.id = campaign(w, firmware(w, "1.1"));
@@ -404,7 +404,7 @@ static void test_refused(void **state)
 {
     struct world *w = *state;
     struct campaign_spec draft = spec_for(firmware(w, "2.0"));
-    struct following f;
+    struct following f = {0};
     struct err e;
     draft.draft = true;
     device_there(w, "d1", "1.0");
