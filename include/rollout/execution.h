@@ -190,6 +190,8 @@ int dispatch_would(struct db *db, const struct party *p, int64_t now_ms, bool *w
 /* ---- rollout/threshold.c: invariant 7. x has moved to a final state; its campaign is paused or cancelled
  * where a rule, or the success of its wave, says so, and x->campaign_state with it. */
 int threshold_check(struct db *w, struct execution *x, int64_t now_ms, struct err *e);
+/* The same for executions that were withdrawn from a wave, which may have left it too few. */
+int threshold_withdrawn(struct db *w, int64_t campaign_id, int wave, int64_t now_ms, struct err *e);
 /* Devices of so many that have to succeed. */
 int64_t wave_needs(int64_t success_pct, int64_t devices);
 /* Stops the campaign where nobody is left in the wave who could meet its success. */

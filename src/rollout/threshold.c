@@ -148,6 +148,24 @@ int threshold_check(struct db *w, struct execution *x, int64_t now_ms, struct er
     return found.stop ? stop_campaign_of(w, x, &found, now_ms, e) : 0;
 }
 
+int threshold_withdrawn(struct db *w, int64_t campaign_id, int wave, int64_t now_ms, struct err *e)
+{
+    struct finding found = {0};
+    struct campaign c;
+    struct sums sums;
+    int64_t success_pct = 0;
+    int rc = campaign_get(w, campaign_id, &c, e);
+    if (rc < 0 || wave < 0 || c.state != CAMPAIGN_RUNNING)
+        return rc;
+    rc = current_success(w, campaign_id, wave, &success_pct, e);
+    if (rc < 0 || !success_pct)
+        return rc;
+    rc = add_up(w, campaign_id, wave, &sums, e);
+    if (rc == 0)
+        ask_wave(&c.policy, &sums, wave, success_pct, &found);
+    return rc == 0 && found.stop ? stop(w, &c, &found, now_ms, e) : rc;
+}
+
 /* Nobody is left who could meet it. The campaign may have been resumed after that was said once. */
 int wave_ended(struct db *w, int64_t campaign_id, int wave, int64_t success_pct, int64_t now_ms,
                struct err *e)

@@ -27,7 +27,8 @@ static bool count_alike(const struct waiting *a, const struct waiting *b)
 }
 
 /* Those that stand one after the other are mostly alike. */
-static int count(struct db *w, const struct waiting list[], size_t n, enum execution_state to, struct err *e)
+static int count(struct db *w, const struct waiting list[], size_t n, enum execution_state to, int64_t now_ms,
+                 struct err *e)
 {
     int rc = 0;
     for (size_t first = 0, i = 0; i < n && rc == 0; first = i) {
@@ -38,6 +39,8 @@ static int count(struct db *w, const struct waiting list[], size_t n, enum execu
         rc = wave_count_add(w, x->campaign_id, x->wave, x->state, -many, e);
         if (rc == 0)
             rc = wave_count_add(w, x->campaign_id, x->wave, to, many, e);
+        if (rc == 0)
+            rc = threshold_withdrawn(w, x->campaign_id, x->wave, now_ms, e);
     }
     return rc;
 }
@@ -67,7 +70,7 @@ int execution_withdraw(struct db *w, const struct waiting list[], size_t n, enum
         for (size_t i = 0; i < portion; i++)
             ids[i] = list[done + i].id;
         id_list(text, ids, portion);
-        rc = count(w, list + done, portion, to, e);
+        rc = count(w, list + done, portion, to, now_ms, e);
         if (rc == 0)
             rc = withdraw(w, text, to, detail, now_ms, e);
     }
