@@ -335,7 +335,7 @@ static int end_clocks(struct rollout *r, struct db *w, int64_t now_ms, struct si
     bind_int(s, ":moved_after_ms", now_ms < since_ms + GRACE_MS ? since_ms : 0);
     bind_int(s, ":cap", CLOCKS);
     int rc = read_ids(s, ids, CLOCKS, &n, e);
-    for (size_t i = 0; i < n && rc == 0; i++) {
+    for (size_t i = 0; i < n && rc == 0 && sink->n < sink->cap; i++) { /* else nobody tells who is free now */
         struct execution x;
         size_t before = sink->n;
         if ((rc = execution_get(w, ids[i], &x, e)) < 0)
