@@ -220,9 +220,11 @@ static int begin_running(struct rollout *r, struct db *w, struct campaign *c, in
 {
     static const struct campaign_change approval = {.cause = "approval",
                                                     .reason = "its devices are chosen; resume it to begin"};
-    if (c->policy.confirm == CONFIRM_OPERATOR)
+    int rc = c->policy.replace ? scan_product(r, w, c->product_id, e) : 0; /* it has freed devices too */
+    if (rc == 0 && c->policy.confirm == CONFIRM_OPERATOR)
         return campaign_move(w, c, CAMPAIGN_PAUSED, &approval, now_ms, e);
-    int rc = campaign_move(w, c, CAMPAIGN_RUNNING, NULL, now_ms, e);
+    if (rc == 0)
+        rc = campaign_move(w, c, CAMPAIGN_RUNNING, NULL, now_ms, e);
     if (rc == 0)
         rc = wave_begin(w, c->id, 0, now_ms, e);
     if (rc == 0)
