@@ -305,6 +305,20 @@ int rollout_download(struct rollout *r, struct db *w, const struct device_event 
     return rc < 0 ? rc : rollout_event(r, w, ev, now_ms, out, sends, e);
 }
 
+/* Whether a version, which is no news, is what a live execution has yet to be told: its attempt had failed
+ * before. That is taken whether or not anything may be offered. */
+static int is_awaited(struct db *reader, const struct party *p, const char *module, const char *version,
+                      bool *awaited, struct err *e)
+{
+    struct live_module live[LIVE_MAX];
+    size_t n = 0;
+    int rc = *version ? live_modules(reader, p->device_id, module, live, &n, e) : 0;
+    *awaited = false;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        *awaited |= version_standing(p->scheme, version, live[i].target) == STANDING_ON_TARGET;
+    return rc;
+}
+
 int rollout_poll_idle(struct db *reader, int64_t device_id, const char *module, const char *version,
                       int64_t now_ms, bool *idle, struct err *e)
 {
@@ -318,6 +332,8 @@ int rollout_poll_idle(struct db *reader, int64_t device_id, const char *module, 
     if (!news)
         rc = party_get_id(reader, device_id, &p, e);
     if (rc == 0 && !news)
+        rc = is_awaited(reader, &p, module, version, &would, e);
+    if (rc == 0 && !news && !would)
         rc = dispatch_would(reader, &p, now_ms, &would, e);
     if (rc == 0 && !news && !would)
         rc = execution_would_take_in(reader, &p, &would, e);

@@ -406,10 +406,12 @@ int dispatch_would(struct db *db, const struct party *p, int64_t now_ms, bool *w
     size_t n = 0;
     bool may = false;
     *would = false;
-    int rc = may_be_offered(NULL, db, p, now_ms, &may, e);
-    if (rc == 0 && may)
-        rc = execution_live(db, p->device_id, live, &n, e);
-    for (size_t i = 0; i < n && rc == 0 && !*would; i++)
+    int rc = execution_live(db, p->device_id, live, &n, e);
+    if (rc == 0 && n > 0)
+        rc = may_be_offered(NULL, db, p, now_ms, &may, e);
+    if (rc == 0 && n > 0 && execution_is_active(live[0].state))
+        *would = true; /* also who may be offered nothing: the old version may be a rollback */
+    for (size_t i = 0; i < n && rc == 0 && may && !*would; i++)
         rc = would_change(db, p, &live[i], now_ms, would, e);
     return rc;
 }
