@@ -64,8 +64,8 @@ static bool is_about_one_job(const struct device_event *ev)
 static void say(struct fate *f, unsigned device, struct delivery *d)
 {
     struct err e = {0};
-    bool idle = is_idle(f, device, d);
     f->w->now_ms += 1 + (int64_t)roll(f, 3000);
+    bool idle = is_idle(f, device, d);
     int rc = try_it(f->w, take_in, d, &e);
     if (d->lost)
         forget(f->w);
@@ -79,7 +79,8 @@ static void say(struct fate *f, unsigned device, struct delivery *d)
         f->stirred[device] = d->lost || d->ev.kind == EVENT_LOGIN || d->ev.more_follows;
     check_world(f);
     if (idle && !d->lost && (f->w->sent > 0 || f->moved > 0))
-        fail_msg("d%u was found idle, and was not", device);
+        fail_msg("d%u was found idle with %s %s, and was not: %zu sent, %zu moved", device, d->ev.module,
+                 d->ev.version, f->w->sent, f->moved);
     f->ev = NULL;
 }
 
@@ -234,7 +235,10 @@ static void jump(struct fate *f)
 {
     static const int64_t spans[] = {SECOND, 20 * SECOND, MINUTE,    5 * MINUTE, 15 * MINUTE,
                                     HOUR,   HOUR,        26 * HOUR, -MINUTE};
-    f->w->now_ms += one_of(f, spans, ARRAY_SIZE(spans));
+    int64_t span = one_of(f, spans, ARRAY_SIZE(spans));
+    f->w->now_ms += span;
+    for (unsigned i = 0; f->guesses && span < 0 && i < f->devices; i++)
+        f->stirred[i] = true; /* by the clock some are back that nobody has heard */
     pass(f, 1 + roll(f, roll(f, 2) ? 2 : OUT_MAX));
 }
 
