@@ -68,6 +68,7 @@ CREATE INDEX execution_wave ON execution (campaign_id, wave, device_id);   -- el
 -- what was offered last: the campaign's, a delta, or a stepping stone on the way.
 ALTER TABLE execution_module ADD COLUMN goal_id INTEGER;                   -- null: the campaign's; puts_back: its own
 ALTER TABLE execution_module ADD COLUMN no_delta INTEGER NOT NULL DEFAULT 0; -- a delta failed: the full file from now on
+ALTER TABLE execution_module ADD COLUMN steps INTEGER NOT NULL DEFAULT 0;  -- stepping stones that it has reached
 CREATE INDEX execution_module_firmware ON execution_module (firmware_id) WHERE active = 1;
 
 -- The modules of an execution, whether they have rows of their own or not.

@@ -367,3 +367,6 @@ FROM execution x
 WHERE x.campaign_id = :campaign_id AND x.state IN (8, 9, 10, 11)
 GROUP BY x.state, x.reason, from_version, tag
 ORDER BY devices DESC, x.state, x.reason, from_version, tag LIMIT :cap;
+
+-- name: execution_module_step
+UPDATE execution_module SET steps = steps + 1 WHERE execution_id = :id AND ord = :ord RETURNING steps;

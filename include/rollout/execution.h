@@ -121,8 +121,9 @@ void id_list(char out[], const int64_t ids[], size_t n);
 int execution_attempt_ended(struct db *w, struct execution *x, enum execution_state final, enum reason reason,
                             const char *detail, int64_t now_ms, struct err *e);
 
-/* A stepping stone was reached: on to the next file, with attempts of its own. */
-int execution_step_done(struct db *w, struct execution *x, const char *version, int64_t now_ms,
+/* A stepping stone to module ord was reached: on to the next file, with attempts of its own; failed,
+ * incompatible, after too many. */
+int execution_step_done(struct db *w, struct execution *x, int ord, const char *version, int64_t now_ms,
                         struct err *e);
 
 /* Rows for its modules, where it has none yet. */

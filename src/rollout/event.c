@@ -146,7 +146,7 @@ static int on_inform(struct db *w, const struct party *p, const struct device_ev
         } else if (execution_is_active(x.state) && strcmp(live[i].offered, live[i].target) != 0 &&
                    version_standing(p->scheme, ev->version, live[i].offered) == STANDING_ON_TARGET) {
             matched = true;
-            rc = execution_step_done(w, &x, ev->version, now_ms, e);
+            rc = execution_step_done(w, &x, live[i].ord, ev->version, now_ms, e);
         } else {
             rc = other_version(w, &x, ev->version, now_ms, e);
         }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define BIT(state) (1u << (state))
+#define STEPS_MAX  16 /* stepping stones that a module of one execution may reach */
 #define WITHDRAWN  (BIT(EXECUTION_CANCELLED) | BIT(EXECUTION_SUPERSEDED) | BIT(EXECUTION_REMOVED))
 #define ENDED                                                                               \
     (WITHDRAWN | BIT(EXECUTION_QUEUED) | BIT(EXECUTION_SUCCEEDED) | BIT(EXECUTION_FAILED) | \
@@ -370,12 +371,32 @@ static int fall_back(struct db *w, const struct execution *x, enum reason reason
     return rc;
 }
 
-int execution_step_done(struct db *w, struct execution *x, const char *version, int64_t now_ms, struct err *e)
+static int count_step(struct db *w, int64_t id, int ord, int64_t *steps, struct err *e)
+{
+    struct stmt *s STMT_AUTO = db_stmt(w, Q_EXECUTION_MODULE_STEP);
+    bind_int(s, ":id", id);
+    bind_int(s, ":ord", ord);
+    int rc = stmt_step(s, e);
+    if (rc > 0)
+        *steps = col_int(s, 0);
+    return rc < 0 ? rc : 0;
+}
+
+/* A device that falls back behind a stone takes it again, which must have an end. */
+int execution_step_done(struct db *w, struct execution *x, int ord, const char *version, int64_t now_ms,
+                        struct err *e)
 {
     char detail[DETAIL_SIZE];
-    snprintf(detail, sizeof detail, "%s is a step on the way", version);
-    struct change c = {.reason = REASON_NONE, .detail = detail};
-    return queue_again(w, x, &c, now_ms, e);
+    int64_t steps = 0;
+    int rc = count_step(w, x->id, ord, &steps, e);
+    if (rc < 0)
+        return rc;
+    snprintf(detail, sizeof detail,
+             steps > STEPS_MAX ? "%s again: it does not get beyond" : "%s is a step on the way", version);
+    struct change on = {.reason = REASON_NONE, .detail = detail};
+    struct change end = {.reason = REASON_INCOMPATIBLE, .detail = detail, .attempt = x->attempt};
+    return steps > STEPS_MAX ? execution_move(w, x, EXECUTION_FAILED, &end, now_ms, e)
+                             : queue_again(w, x, &on, now_ms, e);
 }
 
 int execution_attempt_ended(struct db *w, struct execution *x, enum execution_state final, enum reason reason,

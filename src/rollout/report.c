@@ -45,7 +45,7 @@ static int take_word(struct db *w, const struct party *p, struct execution *x, b
             return left > 0 ? execution_module_marked(w, x, left, now_ms, e) : 0;
         rc = device_version_set(w, p->device_id, m.module, m.offered, true, now_ms, &changed, e);
         if (rc == 0 && strcmp(m.offered, m.target) != 0)
-            return execution_step_done(w, x, m.offered, now_ms, e);
+            return execution_step_done(w, x, m.ord, m.offered, now_ms, e);
         if (rc == 0)
             rc = execution_module_mark(w, p, x->id, m.ord, now_ms, &left, e);
         if (rc < 0)

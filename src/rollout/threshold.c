@@ -109,6 +109,8 @@ static int stop(struct db *w, struct campaign *c, const struct finding *f, int64
 {
     enum campaign_state to = f->then == STOP_CANCEL ? CAMPAIGN_CANCELLED : CAMPAIGN_PAUSED;
     struct campaign_change change = {.cause = "threshold", .reason = f->why};
+    if (c->state != CAMPAIGN_RUNNING)
+        return 0; /* something before this in the same transaction has stopped it */
     int rc = campaign_move(w, c, to, &change, now_ms, e);
     if (rc == 0)
         c->state = to;

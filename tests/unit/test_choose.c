@@ -152,6 +152,29 @@ static void test_goes_back_behind_the_stone(void **state)
     check_world(w);
 }
 
+/* Up to the stone and back again, with attempts of its own each time: that has an end all the same. */
+static void test_never_beyond_the_stone(void **state)
+{
+    struct world *w = *state;
+    device_there(w, "d1", "1.1.0");
+    int64_t id = campaign(w, goal_with_stones(w));
+    int rounds = 0;
+    for (; rounds < 40 && execution_of(w, id, "d1").state < EXECUTION_SUCCEEDED; rounds++) {
+        inform(w, "d1", "1.4.2");
+        if (execution_of(w, id, "d1").state >= EXECUTION_SUCCEEDED)
+            break;
+        bring_to(w, id, "d1", EXECUTION_INSTALLING);
+        inform(w, "d1", "1.1.0");
+        later(w, MINUTE);
+        later(w, 10 * MINUTE);
+    }
+    assert_int_equal(rounds, 16);
+    assert_state(w, id, "d1", EXECUTION_FAILED);
+    assert_string_equal(execution_of(w, id, "d1").reason, "incompatible");
+    assert_string_equal(execution_of(w, id, "d1").detail, "1.4.2 again: it does not get beyond");
+    check_world(w);
+}
+
 /* The old version, reported while the stone is installed, is a rollback like any other (invariant 11). */
 static void test_rollback_of_the_stone(void **state)
 {
@@ -646,6 +669,7 @@ int main(void)
         T(test_two_stones),
         T(test_jumps_over_the_stone),
         T(test_goes_back_behind_the_stone),
+        T(test_never_beyond_the_stone),
         T(test_rollback_of_the_stone),
         T(test_no_way),
         T(test_no_way_behind_a_stone),
