@@ -53,7 +53,8 @@ ON CONFLICT DO UPDATE SET wave = excluded.wave, queued_to = 0;
 UPDATE campaign_pace SET queued_to = :queued_to WHERE campaign_id = :campaign_id;
 
 -- name: pace_pay
-UPDATE campaign_pace SET next_offer_us = max(next_offer_us, :floor_us) + :interval_us WHERE campaign_id = :campaign_id;
+UPDATE campaign_pace SET next_offer_us = max(min(next_offer_us, :ceiling_us), :floor_us) + :interval_us
+WHERE campaign_id = :campaign_id;
 
 -- name: pace_silent
 UPDATE campaign_pace SET silent = silent + :n WHERE campaign_id = :campaign_id;

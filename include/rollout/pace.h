@@ -21,7 +21,7 @@ int pace_start(struct db *w, int64_t campaign_id, int wave, struct err *e); /* i
 int64_t pace_interval_us(int64_t rate_per_minute);
 
 /* When the rate allows the next offer; now_ms or before: now. */
-int64_t pace_next_ms(const struct pace *p);
+int64_t pace_next_ms(const struct pace *p, int64_t rate_per_minute, int64_t now_ms);
 /* Devices that hold a slot. */
 int pace_in_flight(struct db *db, int64_t campaign_id, const struct pace *p, int64_t *n, struct err *e);
 /* So many more of its devices at work hold no slot; below 0: so many are heard of again. */

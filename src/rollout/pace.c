@@ -31,9 +31,11 @@ int64_t pace_interval_us(int64_t rate_per_minute)
     return (SPREAD_US + rate_per_minute - 1) / rate_per_minute;
 }
 
-int64_t pace_next_ms(const struct pace *p)
+int64_t pace_next_ms(const struct pace *p, int64_t rate_per_minute, int64_t now_ms)
 {
-    return (p->next_offer_us + 999) / 1000;
+    int64_t next_ms = (p->next_offer_us + 999) / 1000;
+    int64_t latest_ms = now_ms + pace_interval_us(rate_per_minute) / 1000 + 1;
+    return next_ms > latest_ms ? now_ms : next_ms; /* the clock was put back: what it said before is void */
 }
 
 int pace_in_flight(struct db *db, int64_t campaign_id, const struct pace *p, int64_t *n, struct err *e)
@@ -61,6 +63,7 @@ int pace_pay(struct db *w, int64_t campaign_id, const struct policy *policy, int
     struct stmt *s = db_stmt(w, Q_PACE_PAY);
     bind_int(s, ":campaign_id", campaign_id);
     bind_int(s, ":floor_us", now_ms * 1000 - SAVED_US);
+    bind_int(s, ":ceiling_us", now_ms * 1000);
     bind_int(s, ":interval_us", pace_interval_us(policy->rate_per_minute));
     return stmt_run(s, NULL, e);
 }

@@ -256,7 +256,7 @@ static int ask_rate(struct asking *a, struct answer *out, struct err *e)
     int rc = find_pace(a, e);
     if (rc < 0)
         return rc;
-    int64_t next_ms = pace_next_ms(&a->pace);
+    int64_t next_ms = pace_next_ms(&a->pace, a->policy->rate_per_minute, a->now_ms);
     if (next_ms <= a->now_ms)
         return yes(out, "");
     return no(out, next_ms, "the rate is %lld offers in a minute, and the next one has yet to come",

@@ -62,6 +62,24 @@ static void test_interval_keeps_the_rate(void **state)
     assert_int_equal(pace_interval_us(0), 0);
 }
 
+/* What was paid by a clock that ran ahead holds nobody up for a day. */
+static void test_clock_put_back(void **state)
+{
+    struct world *w = *state;
+    fleet_there(w, 1, 200, "1.0");
+    int64_t real_ms = w->now_ms;
+    w->now_ms += 24 * HOUR;
+    launch(w, NULL, NULL, "{\"rate_per_minute\":60,\"offer_timeout\":\"7d\"}");
+    later(w, 5 * SECOND);
+    w->now_ms = real_ms;
+    size_t made = 0;
+    for (int i = 0; i < 60; i++) {
+        later(w, SECOND);
+        made += (size_t)offers(w);
+    }
+    assert_in_range(made, 50, 62);
+}
+
 /* Ticks each second, and devices that come back at any moment between them. */
 static void run_rate(struct world *w, unsigned rate, unsigned devices, unsigned minutes)
 {
@@ -907,6 +925,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_interval_keeps_the_rate),
         FLEET(test_rate_600),
+        FLEET(test_clock_put_back),
         FLEET(test_rate_60),
         FLEET(test_rate_59),
         FLEET(test_rate_45),

@@ -341,7 +341,7 @@ static void start_campaign(struct fate *f)
     const struct aim *aim = &aims[roll(f, 2) ? 0 : roll(f, ARRAY_SIZE(aims))];
     unsigned first = (unsigned)roll(f, f->modules), n = f->modules == MODULES && roll(f, 2) ? 2 : 1;
     int64_t percent = roll(f, 4) ? 100 : 20 + (int64_t)roll(f, 70);
-    struct creation c;
+    struct creation c = {0};
     struct err e = {0};
     char target[200];
     if (f->campaigns == CAMPAIGNS)
