@@ -101,7 +101,7 @@ int execution_move(struct db *w, struct execution *x, enum execution_state to, c
 /* The device of x is there again: where x was silent, it holds its slot again. */
 int execution_heard(struct db *w, struct execution *x, struct err *e);
 
-/* The same for many that wait, pending or queued: to cancelled or superseded. */
+/* What execution_move does, for many that wait, pending or queued: to cancelled or superseded. */
 struct waiting {
     int64_t id, campaign_id;
     int wave;
