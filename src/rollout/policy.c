@@ -42,7 +42,7 @@ static const struct policy_row {
      "`{\"days\":[\"mon\",\"tue\"],\"from\":\"22:00\",\"to\":\"05:00\",\"tz\":\"Asia/Shanghai\"}`; "
      "days may be left out; `\"tz\":\"device\"` takes each device's tag `tz`"},
     {"rate_per_minute", POLICY_INT, offsetof(struct policy, rate_per_minute), 0, 0, MANY,
-     "offers in a minute at most; 0 no limit"},
+     "offers in any minute at most, and in the long run one part in 61 fewer; 0 no limit"},
     {"max_in_flight", POLICY_INT, offsetof(struct policy, max_in_flight), 0, 0, MANY,
      "devices at work at a time; 0 no limit"},
     {"lease", POLICY_SPAN, offsetof(struct policy, lease_ms), 10 * MINUTE, 10 * SECOND, 30 * DAY,
