@@ -82,7 +82,7 @@ int campaign_create(struct db *w, const struct campaign_spec *spec, int64_t now_
  * ERR_CONFLICT when there is none. */
 int campaign_retry(struct db *w, int64_t id, int64_t now_ms, int64_t *new_id, struct err *e);
 /* A campaign that puts the devices that this one had begun with back to the version each had. This one is
- * cancelled by force where it is not over. */
+ * cancelled where it is not over; what it has begun ends first, and is put back after it. */
 int campaign_rollback(struct rollout *r, struct db *w, int64_t id, const char *who, int64_t now_ms,
                       int64_t *new_id, struct err *e);
 int campaign_get(struct db *db, int64_t id, struct campaign *out, struct err *e);

@@ -252,7 +252,7 @@ static int take(struct rollout *r, struct db *w, const struct party *p, const st
     }
     if (ev->more_follows)
         return rc;
-    if (rc == 0 && (again_after(p, ev->kind) != AGAIN_NOTHING || ev->kind == EVENT_LOGIN))
+    if (rc == 0 && again_after(p, ev->kind) != AGAIN_NOTHING)
         rc = execution_take_in(w, p, now_ms, e);
     if (rc == 0)
         rc = dispatch_device(r, w, p, again_after(p, ev->kind), asks_by_itself(ev), now_ms, out, sends, e);
