@@ -87,3 +87,19 @@ SELECT device.id, device.product_id, product.key AS product, device.name, device
        device.registered_at_ms, device.last_seen_at_ms, device.revision, device.pinned, device.failures,
        device.quarantine_until_ms, device.mac
 FROM device JOIN product ON product.id = device.product_id;
+
+-- An execution and what its campaign says of it: the columns in the order of execution_read of rollout/execution.c.
+CREATE VIEW execution_of_campaign AS
+SELECT x.id, x.campaign_id, x.device_id, x.wave, x.state, x.percent, x.attempt, x.suspect, x.due_at_ms, x.deadline_at_ms,
+       x.started_at_ms, x.updated_at_ms, c.state AS campaign_state, c.policy, x.offered_at_ms, x.silent
+FROM execution x JOIN campaign c ON c.id = x.campaign_id;
+
+-- An execution as it is shown: the columns in the order of view_read of rollout/view.c.
+CREATE VIEW execution_row AS
+SELECT x.id, x.campaign_id, x.device_id, p.key AS product, coalesce(d.name, g.name, '') AS device, x.wave, x.state, x.percent,
+       x.attempt, x.reason, x.detail, x.due_at_ms, x.offered_at_ms, x.started_at_ms, x.finished_at_ms, x.updated_at_ms
+FROM execution x
+     JOIN campaign c ON c.id = x.campaign_id
+     JOIN product p ON p.id = c.product_id
+     LEFT JOIN device d ON d.id = x.device_id
+     LEFT JOIN device_gone g ON g.id = x.device_id;

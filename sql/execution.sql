@@ -18,16 +18,12 @@ INSERT OR IGNORE INTO execution_module (execution_id, ord, device_id, module, fi
 SELECT execution_id, ord, device_id, module, firmware_id FROM part WHERE execution_id = :id;
 
 -- name: execution_get
-SELECT x.id, x.campaign_id, x.device_id, x.wave, x.state, x.percent, x.attempt, x.suspect, x.due_at_ms,
-       x.deadline_at_ms, x.started_at_ms, x.updated_at_ms, c.state, c.policy, x.offered_at_ms, x.silent
-FROM execution x JOIN campaign c ON c.id = x.campaign_id
+SELECT * FROM execution_of_campaign x
 WHERE x.id = :id;
 
 -- What is not over for a device: what is active first, then the newest campaign.
 -- name: execution_live
-SELECT x.id, x.campaign_id, x.device_id, x.wave, x.state, x.percent, x.attempt, x.suspect, x.due_at_ms,
-       x.deadline_at_ms, x.started_at_ms, x.updated_at_ms, c.state, c.policy, x.offered_at_ms, x.silent
-FROM execution x JOIN campaign c ON c.id = x.campaign_id
+SELECT * FROM execution_of_campaign x
 WHERE x.device_id = :device_id AND x.state < 7
 ORDER BY x.state >= 2 DESC, x.campaign_id DESC LIMIT :cap;
 
@@ -176,60 +172,30 @@ WHERE campaign_id = :campaign_id AND state < 7 LIMIT :cap;
 SELECT id FROM execution WHERE device_id = :device_id AND state < 7;
 
 -- name: execution_view
-SELECT x.id, x.campaign_id, x.device_id, p.key, coalesce(d.name, g.name, ''), x.wave, x.state, x.percent, x.attempt,
-       x.reason, x.detail, x.due_at_ms, x.offered_at_ms, x.started_at_ms, x.finished_at_ms, x.updated_at_ms
-FROM execution x
-     JOIN campaign c ON c.id = x.campaign_id
-     JOIN product p ON p.id = c.product_id
-     LEFT JOIN device d ON d.id = x.device_id
-     LEFT JOIN device_gone g ON g.id = x.device_id
+SELECT * FROM execution_row x
 WHERE x.id = :id;
 
 -- name: execution_list
-SELECT x.id, x.campaign_id, x.device_id, p.key, coalesce(d.name, g.name, ''), x.wave, x.state, x.percent, x.attempt,
-       x.reason, x.detail, x.due_at_ms, x.offered_at_ms, x.started_at_ms, x.finished_at_ms, x.updated_at_ms
-FROM execution x
-     JOIN campaign c ON c.id = x.campaign_id
-     JOIN product p ON p.id = c.product_id
-     LEFT JOIN device d ON d.id = x.device_id
-     LEFT JOIN device_gone g ON g.id = x.device_id
+SELECT * FROM execution_row x
 WHERE x.campaign_id = :campaign_id AND x.device_id > :after_device_id
 ORDER BY x.device_id LIMIT :cap;
 
 -- The same of one wave, by the index that has it; of one state where it is given.
 -- name: execution_list_wave
-SELECT x.id, x.campaign_id, x.device_id, p.key, coalesce(d.name, g.name, ''), x.wave, x.state, x.percent, x.attempt,
-       x.reason, x.detail, x.due_at_ms, x.offered_at_ms, x.started_at_ms, x.finished_at_ms, x.updated_at_ms
-FROM execution x
-     JOIN campaign c ON c.id = x.campaign_id
-     JOIN product p ON p.id = c.product_id
-     LEFT JOIN device d ON d.id = x.device_id
-     LEFT JOIN device_gone g ON g.id = x.device_id
+SELECT * FROM execution_row x
 WHERE x.campaign_id = :campaign_id AND x.device_id > :after_device_id
   AND x.wave = :wave AND (:state IS NULL OR x.state = :state)
 ORDER BY x.device_id LIMIT :cap;
 
 -- The same of one state, by the index that has it.
 -- name: execution_list_state
-SELECT x.id, x.campaign_id, x.device_id, p.key, coalesce(d.name, g.name, ''), x.wave, x.state, x.percent, x.attempt,
-       x.reason, x.detail, x.due_at_ms, x.offered_at_ms, x.started_at_ms, x.finished_at_ms, x.updated_at_ms
-FROM execution x
-     JOIN campaign c ON c.id = x.campaign_id
-     JOIN product p ON p.id = c.product_id
-     LEFT JOIN device d ON d.id = x.device_id
-     LEFT JOIN device_gone g ON g.id = x.device_id
+SELECT * FROM execution_row x
 WHERE x.campaign_id = :campaign_id AND x.device_id > :after_device_id
   AND x.state = :state AND (:wave IS NULL OR x.wave = :wave)
 ORDER BY x.device_id LIMIT :cap;
 
 -- name: execution_list_device
-SELECT x.id, x.campaign_id, x.device_id, p.key, coalesce(d.name, g.name, ''), x.wave, x.state, x.percent, x.attempt,
-       x.reason, x.detail, x.due_at_ms, x.offered_at_ms, x.started_at_ms, x.finished_at_ms, x.updated_at_ms
-FROM execution x
-     JOIN campaign c ON c.id = x.campaign_id
-     JOIN product p ON p.id = c.product_id
-     LEFT JOIN device d ON d.id = x.device_id
-     LEFT JOIN device_gone g ON g.id = x.device_id
+SELECT * FROM execution_row x
 WHERE x.device_id = :device_id AND x.id < :before_id
 ORDER BY x.id DESC LIMIT :cap;
 
@@ -327,9 +293,7 @@ FROM execution x
 WHERE x.campaign_id = :campaign_id AND x.device_id = :device_id AND x.offered_at_ms > 0;
 
 -- name: execution_of_device
-SELECT x.id, x.campaign_id, x.device_id, x.wave, x.state, x.percent, x.attempt, x.suspect, x.due_at_ms,
-       x.deadline_at_ms, x.started_at_ms, x.updated_at_ms, c.state, c.policy, x.offered_at_ms, x.silent
-FROM execution x JOIN campaign c ON c.id = x.campaign_id
+SELECT * FROM execution_of_campaign x
 WHERE x.campaign_id = :campaign_id AND x.device_id = :device_id;
 
 -- Whether a campaign's offer is due on a device.

@@ -188,19 +188,6 @@ int dispatch_device(struct rollout *r, struct db *w, const struct party *p, enum
 /* Whether that could offer or change anything for a device that asks. Reads only. */
 int dispatch_would(struct db *db, const struct party *p, int64_t now_ms, bool *would, struct err *e);
 
-/* ---- rollout/threshold.c: invariant 7. x has moved to a final state; its campaign is paused or cancelled
- * where a rule, or the success of its wave, says so, and x->campaign_state with it. */
-int threshold_check(struct db *w, struct execution *x, int64_t now_ms, struct err *e);
-/* The same for executions that were withdrawn from a wave, which may have left it too few. */
-int threshold_withdrawn(struct db *w, int64_t campaign_id, int wave, int64_t now_ms, struct err *e);
-/* Devices of so many that have to succeed. */
-int64_t wave_needs(int64_t success_pct, int64_t devices);
-/* Stops the campaign where nobody is left in the wave who could meet its success. */
-int wave_ended(struct db *w, int64_t campaign_id, int wave, int64_t success_pct, int64_t now_ms,
-               struct err *e);
-/* Whether a wave's success is met, by its counts. */
-int wave_success(struct db *db, int64_t campaign_id, int wave, int64_t success_pct, bool *met, struct err *e);
-
 /* ---- rollout/prepare.c: makes a campaign's rows, one stretch a call; *done: there are no more. */
 int prepare_step(struct rollout *r, struct db *w, struct campaign *c, int64_t now_ms, bool *done,
                  struct err *e);

@@ -2,7 +2,6 @@
 #include "rollout/campaign.h"
 
 #include "base/json.h"
-#include "rollout/plan.h"
 #include "rollout/stream.h"
 #include "store/firmware.h"
 #include "store/product.h"

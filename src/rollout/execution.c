@@ -2,6 +2,7 @@
 
 #include "base/version.h"
 #include "rollout/pace.h"
+#include "rollout/threshold.h"
 #include "store/device.h"
 
 #include <stdio.h>
@@ -240,7 +241,9 @@ static int count_failure(struct db *w, const struct execution *x, int64_t now_ms
 static int on_end(struct db *w, struct execution *x, int64_t now_ms, struct err *e)
 {
     int rc = count_failure(w, x, now_ms, e);
-    return rc < 0 ? rc : threshold_check(w, x, now_ms, e);
+    if (rc < 0)
+        return rc;
+    return threshold_check(w, x->campaign_id, x->wave, x->state, &x->policy, &x->campaign_state, now_ms, e);
 }
 
 int execution_heard(struct db *w, struct execution *x, struct err *e)

@@ -15,20 +15,6 @@
 #define WALK_MS    15  /* of all walks together in one transaction */
 #define SLOTS_STEP 500 /* leases looked at in one transaction */
 
-void scan_campaign(struct rollout *r, int64_t campaign_id)
-{
-    size_t i = 0;
-    while (i < r->scans.n && r->scans.at[i].campaign_id != campaign_id)
-        i++;
-    if (i == SCANS_MAX)
-        return; /* that only delays: a device gets its offer when it comes back or asks */
-    if (i == r->scans.n) {
-        r->scans.n++;
-        r->scans.at[i] = (struct scan){.campaign_id = campaign_id};
-    }
-    r->scans.at[i].left = UINT64_MAX; /* all of them, from where it stands */
-}
-
 static void scan_remove(struct rollout *r, size_t i)
 {
     r->scans.at[i] = r->scans.at[--r->scans.n];

@@ -1,5 +1,6 @@
 /* Invariant 7: what an end does to its campaign, in the transaction of that end. */
-#include "rollout/execution.h"
+#include "rollout/threshold.h"
+
 #include "rollout/pace.h"
 
 #include <stdio.h>
@@ -67,7 +68,7 @@ static void ask_rules(const struct policy *p, const struct sums *sums, struct fi
     }
 }
 
-int64_t wave_needs(int64_t success_pct, int64_t devices)
+static int64_t wave_needs(int64_t success_pct, int64_t devices)
 {
     return (success_pct * devices + 99) / 100;
 }
@@ -117,37 +118,38 @@ static int stop(struct db *w, struct campaign *c, const struct finding *f, int64
     return rc;
 }
 
-static int stop_campaign_of(struct db *w, struct execution *x, const struct finding *f, int64_t now_ms,
-                            struct err *e)
+static int find_and_stop(struct db *w, int64_t campaign_id, const struct finding *f,
+                         enum campaign_state *campaign_state, int64_t now_ms, struct err *e)
 {
     struct campaign c;
-    int rc = campaign_get(w, x->campaign_id, &c, e);
+    int rc = campaign_get(w, campaign_id, &c, e);
     if (rc == 0)
         rc = stop(w, &c, f, now_ms, e);
     if (rc == 0)
-        x->campaign_state = c.state;
+        *campaign_state = c.state;
     return rc;
 }
 
-int threshold_check(struct db *w, struct execution *x, int64_t now_ms, struct err *e)
+int threshold_check(struct db *w, int64_t campaign_id, int wave, enum execution_state state,
+                    const struct policy *policy, enum campaign_state *campaign_state, int64_t now_ms,
+                    struct err *e)
 {
     struct finding found = {0};
     struct sums sums;
     int64_t success_pct = 0;
-    bool finished = FINISHED & 1u << x->state; /* else withdrawn, which says nothing of the firmware */
-    if (x->wave < 0 || x->campaign_state != CAMPAIGN_RUNNING)
+    bool finished = FINISHED & 1u << state; /* else withdrawn, which says nothing of the firmware */
+    if (wave < 0 || *campaign_state != CAMPAIGN_RUNNING)
         return 0;
-    int rc =
-        x->state == EXECUTION_SUCCEEDED ? 0 : current_success(w, x->campaign_id, x->wave, &success_pct, e);
-    if (rc < 0 || (!success_pct && !(finished && x->policy.stop_count)))
+    int rc = state == EXECUTION_SUCCEEDED ? 0 : current_success(w, campaign_id, wave, &success_pct, e);
+    if (rc < 0 || (!success_pct && !(finished && policy->stop_count)))
         return rc;
-    rc = add_up(w, x->campaign_id, x->wave, &sums, e);
+    rc = add_up(w, campaign_id, wave, &sums, e);
     if (rc < 0)
         return rc;
     if (finished)
-        ask_rules(&x->policy, &sums, &found);
-    ask_wave(&x->policy, &sums, x->wave, success_pct, &found);
-    return found.stop ? stop_campaign_of(w, x, &found, now_ms, e) : 0;
+        ask_rules(policy, &sums, &found);
+    ask_wave(policy, &sums, wave, success_pct, &found);
+    return found.stop ? find_and_stop(w, campaign_id, &found, campaign_state, now_ms, e) : 0;
 }
 
 int threshold_withdrawn(struct db *w, int64_t campaign_id, int wave, int64_t now_ms, struct err *e)

@@ -1,6 +1,7 @@
 /* The waves of a campaign that runs. */
 #include "rollout/execution.h"
 #include "rollout/pace.h"
+#include "rollout/threshold.h"
 
 #include "base/clock.h"
 #include "base/log.h"

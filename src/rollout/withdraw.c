@@ -1,6 +1,7 @@
 /* Executions that wait are taken back in stretches: all that this does to one of them is the same for all,
  * and no device need know. It is what execution_move would do to each, for a tenth of the statements. */
 #include "rollout/execution.h"
+#include "rollout/threshold.h"
 
 #include <stdio.h>
 
