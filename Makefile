@@ -132,7 +132,7 @@ $(filter $(BUILD)/unit/test_sim_%,$(UNIT)): $(filter $(BUILD)/obj/sim/wire%,$(SI
 $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libotad.a $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $(filter %.c %.o,$^) $(BUILD)/libotad.a $(LIBS)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(filter %.o,$^) $(BUILD)/libotad.a $(LIBS)
 
 $(BUILD)/bench/mqtt_files: $(BUILD)/obj/sim/link.o $(filter $(BUILD)/obj/sim/wire%,$(SIM_OBJ))
 
