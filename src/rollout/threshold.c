@@ -47,13 +47,17 @@ struct finding {
     char why[CAMPAIGN_REASON_SIZE];
 };
 
-static void ask_rules(const struct policy *p, const struct sums *sums, struct finding *out)
+/* A rule is asked by an end that it is about, and by the one that makes its sample large enough: else the
+ * first success after an operator has resumed the campaign would stop it again. */
+static void ask_rules(const struct policy *p, const struct sums *sums, enum execution_state ended,
+                      struct finding *out)
 {
     int64_t finished = sum(sums->all, FINISHED);
     for (size_t i = 0; i < p->stop_count && !out->stop; i++) {
         const struct stop_rule *rule = &p->stop[i];
         int64_t bad = sum(sums->all, rule->on);
-        if (finished < rule->min_finished || bad == 0 || bad * 100 < rule->pct * finished)
+        bool asks = rule->on & 1u << ended || finished == rule->min_finished;
+        if (!asks || finished < rule->min_finished || bad == 0 || bad * 100 < rule->pct * finished)
             continue;
         *out = (struct finding){.stop = true, .then = rule->then};
         int n = snprintf(out->why, sizeof out->why, "%lld of %lld finished devices ended", (long long)bad,
@@ -147,7 +151,7 @@ int threshold_check(struct db *w, int64_t campaign_id, int wave, enum execution_
     if (rc < 0)
         return rc;
     if (finished)
-        ask_rules(policy, &sums, &found);
+        ask_rules(policy, &sums, state, &found);
     ask_wave(policy, &sums, wave, success_pct, &found);
     return found.stop ? find_and_stop(w, campaign_id, &found, campaign_state, now_ms, e) : 0;
 }

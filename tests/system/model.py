@@ -313,7 +313,9 @@ class Model:
         finished, then = c.count(*FINISHED), None
         for rule in c.policy["stop"]:
             bad = c.count(*rule["on"])
-            if not then and bad and finished >= rule.get("min_finished", 1) and bad * 100 >= rule["pct"] * finished:
+            least = rule.get("min_finished", 1)
+            asks = x.state in rule["on"] or finished == least
+            if not then and asks and bad and finished >= least and bad * 100 >= rule["pct"] * finished:
                 then = rule.get("then", "pause")
         if not then and x.state != "succeeded" and x.wave == c.wave:
             if self.succeeded(c, x.wave) + self.left(c, x.wave) < self.needs(c, x.wave):

@@ -362,17 +362,18 @@ static inline void check_rules(struct fate *f, int64_t id)
 {
     const struct seen_campaign *c = &f->of[id];
     int64_t all[EXECUTION_STATES] = {0};
-    bool ended = false;
+    unsigned ended = 0;
     for (int wave = 1; wave <= WAVES_MAX; wave++) {
-        ended |= (c->ended[wave] & FINISHED_STATES) != 0;
+        ended |= c->ended[wave];
         for (int state = 0; state < EXECUTION_STATES; state++)
             all[state] += c->counts[wave][state];
     }
     int64_t finished = sum_of(all, FINISHED_STATES);
-    for (size_t i = 0; ended && i < c->policy.stop_count; i++) {
+    for (size_t i = 0; i < c->policy.stop_count; i++) {
         const struct stop_rule *rule = &c->policy.stop[i];
         int64_t bad = sum_of(all, rule->on);
-        if (finished >= rule->min_finished && bad > 0 && bad * 100 >= rule->pct * finished)
+        if (ended & rule->on && finished >= rule->min_finished && bad > 0 &&
+            bad * 100 >= rule->pct * finished)
             fail_msg("campaign %lld runs on with %lld of %lld ended badly", (long long)id, (long long)bad,
                      (long long)finished);
     }
