@@ -63,10 +63,11 @@ SET state = :to, percent = :percent, attempt = :attempt, reason = :reason, detai
 WHERE id = :id AND state = :from;
 
 -- A stretch of executions that wait, their ids in an array, is taken back.
+-- A line for whoever was offered something: of what a device never heard of, its executions tell.
 -- name: execution_withdraw_tell
 INSERT INTO timeline (device_id, at_ms, kind, campaign_id, execution_id, text)
 SELECT device_id, :now_ms, 'state', campaign_id, id, CASE state WHEN 0 THEN :pending ELSE :queued END FROM execution
-WHERE id IN (SELECT value FROM json_each(:ids)) AND state < 2;
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state < 2 AND offered_at_ms > 0;
 
 -- name: execution_withdraw
 UPDATE execution

@@ -229,7 +229,7 @@ int execution_move(struct db *w, struct execution *x, enum execution_state to, c
         rc = wave_count_add(w, x->campaign_id, x->wave, to, 1, e);
     if (rc == 0 && x->silent)
         rc = pace_silent(w, x->campaign_id, -1, e);
-    if (rc == 0)
+    if (rc == 0 && (x->offered_at_ms > 0 || !(BIT(to) & WITHDRAWN))) /* else the device never heard of it */
         rc = tell_move(w, x, to, c, now_ms, e);
     if (rc < 0)
         return rc;

@@ -131,11 +131,11 @@ def test_to_look(workshop):
     workshop.start("canary")
     board = workshop.wave(0)[0]
     board.fail()
-    campaign, failed, groups, timeline, why = workshop.run("look")
+    campaign, failed, groups, timeline, executions, why = workshop.run("look")
     assert campaign["state"] == "paused" and campaign["percent"] == 2
     assert [row["device"] for row in failed["items"]] == [board.name]
     assert [group["devices"] for group in groups["items"]] == [1]
-    assert timeline["items"] and why["device"] == "a01"
+    assert timeline["items"] and len(executions["items"]) == 1 and why["device"] == "a01"
     assert len((workshop.folder / "all.csv").read_text().splitlines()) == 41
 
 
