@@ -76,7 +76,7 @@ SET state = :to, reason = '', detail = :detail, suspect = 0, silent = 0, due_at_
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state < 2;
 
 -- name: execution_percent
-UPDATE execution SET percent = :percent, silent = 0, updated_at_ms = :now_ms WHERE id = :id;
+UPDATE execution SET percent = :percent, updated_at_ms = :now_ms WHERE id = :id;
 
 -- name: execution_suspect
 UPDATE execution SET suspect = 1, deadline_at_ms = :deadline_at_ms WHERE id = :id;

@@ -84,9 +84,6 @@ INSERT INTO firmware_part (firmware_id, ord, filename, size, sha256, sha1, md5, 
 VALUES (:firmware_id, :ord, :filename, :size, :sha256, :sha1, :md5, :signature, :created_at_ms)
 
 -- What a device may be offered on its way to a goal.
--- name: choose_goal
-SELECT product_id, module, version, requires, size, delta_from FROM firmware WHERE id = :id
-
 -- name: choose_delta
 SELECT id, size FROM firmware
 WHERE product_id = :product_id AND module = :module AND version = :version AND delta_from = :has

@@ -86,15 +86,16 @@ struct change {
     int64_t due_at_ms, deadline_at_ms;
 };
 
-/* The counts' only writer beside execution_move: for rows that are new. */
+/* For rows that are new, and for moves of many at once; of one, execution_move counts. */
 int wave_count_add(struct db *w, int64_t campaign_id, int wave, enum execution_state state, int64_t n,
                    struct err *e);
 
 bool execution_may_move(enum execution_state from, enum execution_state to);
 
-/* The one mover: checks the move, writes state, counts, the modules' active flags and a line of the timeline,
- * and brings x up to date; where an end crosses a threshold of the campaign, that stops here and now
- * (invariant 7). An illegal move is a mistake of ours: ERR_INTERNAL. */
+/* The one mover: checks the move, writes state, counts, the modules' active flags and a line of the timeline
+ * (none where it withdraws what the device never heard of), and brings x up to date; where an end crosses a
+ * threshold of the campaign, that stops here and now (invariant 7). An illegal move is a mistake of ours:
+ * ERR_INTERNAL. */
 int execution_move(struct db *w, struct execution *x, enum execution_state to, const struct change *c,
                    int64_t now_ms, struct err *e);
 
@@ -172,6 +173,12 @@ int execution_would_take_in(struct db *db, const struct party *p, bool *would, s
 /* How a device's version stands to a target: invariant 6 in one place. */
 enum standing { STANDING_BELOW, STANDING_ON_TARGET, STANDING_ABOVE, STANDING_UNKNOWN };
 enum standing version_standing(enum version_scheme scheme, const char *has, const char *target);
+
+/* Whether the module has got beyond its target, which x does not take back. */
+bool module_is_beyond(const struct party *p, const struct execution *x, const struct next_module *m);
+/* The file that p would be sent of the module. */
+int module_file(struct db *db, const struct party *p, const struct next_module *m, struct chosen *out,
+                struct err *e);
 
 /* What of that which is active is offered once more. */
 enum again {

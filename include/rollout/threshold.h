@@ -11,8 +11,9 @@
 int threshold_check(struct db *w, int64_t campaign_id, int wave, enum execution_state state,
                     const struct policy *policy, enum campaign_state *campaign_state, int64_t now_ms,
                     struct err *e);
-/* Executions of the wave were withdrawn, which may have left it too few. */
-int threshold_withdrawn(struct db *w, int64_t campaign_id, int wave, int64_t now_ms, struct err *e);
+/* The same for executions that were withdrawn together, which may have left the wave too few. */
+int threshold_withdrawn(struct db *w, int64_t campaign_id, int wave, enum execution_state to, int64_t now_ms,
+                        struct err *e);
 
 /* Stops the campaign where nobody is left in the wave who could meet its success. */
 int wave_ended(struct db *w, int64_t campaign_id, int wave, int64_t success_pct, int64_t now_ms,

@@ -38,6 +38,9 @@ bool waves_need_survey(const struct waves *w);
 int waves_insert(struct db *w, int64_t campaign_id, const struct waves *waves, struct err *e);
 int waves_load(struct db *db, int64_t campaign_id, struct waves *out, struct err *e);
 
+/* One of them, without its tags; last: the number of the last one. */
+int wave_get(struct db *db, int64_t campaign_id, int wave, struct wave *out, int *last, struct err *e);
+
 /* The device's place. */
 int wave_of(struct db *db, const struct waves *waves, int64_t device_id, int64_t hash, int *wave,
             struct err *e);

@@ -158,6 +158,17 @@ int execution_module_from(struct db *db, int64_t id, int ord, struct next_module
     return 1;
 }
 
+bool module_is_beyond(const struct party *p, const struct execution *x, const struct next_module *m)
+{
+    return !x->policy.allow_downgrade && version_standing(p->scheme, m->has, m->target) == STANDING_ABOVE;
+}
+
+int module_file(struct db *db, const struct party *p, const struct next_module *m, struct chosen *out,
+                struct err *e)
+{
+    return choose_file(db, m->goal_id, p->scheme, m->has, p->takes_deltas && !m->no_delta, out, e);
+}
+
 static int modules_left(struct db *w, int64_t id, int64_t *left, struct err *e)
 {
     struct stmt *s STMT_AUTO = db_stmt(w, Q_EXECUTION_MODULES_LEFT);

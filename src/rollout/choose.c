@@ -1,34 +1,15 @@
 #include "rollout/choose.h"
 
 #include "base/version_range.h"
+#include "store/firmware.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define STEPS_MAX 32 /* of a way: stepping stones rise, so it ends; this ends a damaged store too */
 
-struct goal {
-    int64_t product_id;
-    char module[MODULE_SIZE], version[VERSION_SIZE], requires[RANGE_SIZE];
-    int64_t size;
-};
-
-static int read_goal(struct db *db, int64_t id, struct goal *out, struct err *e)
-{
-    struct stmt *s STMT_AUTO = db_stmt(db, Q_CHOOSE_GOAL);
-    bind_int(s, ":id", id);
-    int rc = stmt_step(s, e);
-    if (rc <= 0)
-        return rc < 0 ? rc : err_set(e, ERR_INTERNAL, "there is no firmware %lld", (long long)id);
-    out->product_id = col_int(s, 0);
-    col_text(s, 1, out->module, sizeof out->module);
-    col_text(s, 2, out->version, sizeof out->version);
-    col_text(s, 3, out->requires, sizeof out->requires);
-    out->size = col_int(s, 4);
-    return 0;
-}
-
-static int find_delta(struct db *db, const struct goal *g, const char *has, struct chosen *out, struct err *e)
+static int find_delta(struct db *db, const struct firmware *g, const char *has, struct chosen *out,
+                      struct err *e)
 {
     struct stmt *s STMT_AUTO = db_stmt(db, Q_CHOOSE_DELTA);
     bind_int(s, ":product_id", g->product_id);
@@ -53,7 +34,7 @@ static bool is_above(enum version_scheme scheme, const char *a, const char *b)
 
 /* The newest between what it has and the goal that may be put over what it has; first of all one that the
  * goal may be put over. */
-static int find_stone(struct db *db, const struct goal *g, enum version_scheme scheme, const char *has,
+static int find_stone(struct db *db, const struct firmware *g, enum version_scheme scheme, const char *has,
                       struct chosen *out, struct err *e)
 {
     struct stmt *s STMT_AUTO = db_stmt(db, Q_CHOOSE_STONES);
@@ -84,15 +65,15 @@ static int find_stone(struct db *db, const struct goal *g, enum version_scheme s
 int choose_file(struct db *db, int64_t goal_id, enum version_scheme scheme, const char *has, bool deltas,
                 struct chosen *out, struct err *e)
 {
-    struct goal g;
+    struct firmware g;
     struct chosen c = {0};
-    int rc = read_goal(db, goal_id, &g, e);
+    int rc = firmware_get(db, goal_id, &g, e);
     if (rc < 0)
         return rc;
     str_copy(c.version, sizeof c.version, g.version);
     if (!*g.requires || (*has && version_range_has(scheme, g.requires, has))) {
         c.firmware_id = goal_id;
-        c.bytes = g.size;
+        c.bytes = (int64_t)g.size;
         rc = deltas && *has ? find_delta(db, &g, has, &c, e) : 0;
     } else if (!*has) {
         snprintf(c.text, sizeof c.text, "%.40s requires %.60s, and what it has is not known", g.version,

@@ -2,11 +2,6 @@
 #include "rollout/why.h"
 
 /* Invariant 6 for a device that has got beyond the target by other means. */
-static bool is_beyond(const struct party *p, const struct execution *x, const struct next_module *m)
-{
-    return !x->policy.allow_downgrade && version_standing(p->scheme, m->has, m->target) == STANDING_ABOVE;
-}
-
 static int end_beyond(struct db *w, struct execution *x, int64_t now_ms, struct err *e)
 {
     struct change c = {.reason = REASON_NEWER_INSTALLED, .percent = x->percent, .attempt = x->attempt};
@@ -28,7 +23,7 @@ static int choose_again(struct db *w, const struct party *p, const struct execut
                         const struct next_module *m, bool *fits, struct err *e)
 {
     struct chosen file = {0};
-    int rc = choose_file(w, m->goal_id, p->scheme, m->has, p->takes_deltas && !m->no_delta, &file, e);
+    int rc = module_file(w, p, m, &file, e);
     *fits = rc == 0 && file.firmware_id;
     if (!*fits || file.firmware_id == m->offered_id)
         return rc;
@@ -47,7 +42,7 @@ static int offer_again(struct rollout *r, struct db *w, const struct party *p, s
     if (!(begun && again == AGAIN_BEGUN) && !(waits && again != AGAIN_NOTHING))
         return 0;
     int rc = execution_next_module(w, x->id, &m, e);
-    if (rc > 0 && is_beyond(p, x, &m))
+    if (rc > 0 && module_is_beyond(p, x, &m))
         return end_beyond(w, x, now_ms, e);
     if (rc <= 0)
         return rc;
@@ -63,13 +58,9 @@ static int choose_behind(struct db *w, const struct asking *a, struct err *e)
     int rc, ord = a->part.ord;
     while ((rc = execution_module_from(w, a->x->id, ord + 1, &m, e)) > 0) {
         struct chosen file = {0};
-        enum standing standing = version_standing(a->p->scheme, m.has, m.target);
-        bool beyond = standing == STANDING_ABOVE && !a->policy->allow_downgrade;
+        bool there = version_standing(a->p->scheme, m.has, m.target) == STANDING_ON_TARGET;
         ord = m.ord;
-        rc =
-            standing == STANDING_ON_TARGET || beyond
-                ? 0
-                : choose_file(w, m.goal_id, a->p->scheme, m.has, a->p->takes_deltas && !m.no_delta, &file, e);
+        rc = there || module_is_beyond(a->p, a->x, &m) ? 0 : module_file(w, a->p, &m, &file, e);
         if (rc == 0)
             rc = choose(w, a->x->id, m.ord, file.firmware_id, e);
         if (rc < 0)
@@ -108,7 +99,7 @@ static int settle_version(struct db *w, const struct asking *a, bool *on, struct
     struct execution *x = a->x;
     if (!a->has_part)
         return 0;
-    if (a->standing == STANDING_ABOVE && !x->policy.allow_downgrade)
+    if (module_is_beyond(a->p, x, &a->part))
         return end_beyond(w, x, a->now_ms, e);
     if (a->standing != STANDING_ON_TARGET)
         return 0;
@@ -166,24 +157,29 @@ static int offer_queued(struct rollout *r, struct db *w, const struct party *p, 
     return rc;
 }
 
-/* The questions that are about the device alone. Its rest may have begun with what it has just said. */
-static int may_be_offered(struct rollout *r, struct db *w, const struct party *p, int64_t now_ms, bool *may,
+/* The questions that are about the device alone. */
+static int may_be_offered(struct rollout *r, struct db *db, const struct party *p, int64_t now_ms, bool *may,
                           struct err *e)
 {
-    struct party fresh = *p;
-    struct asking a = {.r = r, .db = w, .p = &fresh, .now_ms = now_ms};
+    struct asking a = {.r = r, .db = db, .p = p, .now_ms = now_ms};
     struct answer answer;
-    struct stmt *s = db_stmt(w, Q_DEVICE_FAILURES_GET);
-    bind_int(s, ":id", p->device_id);
-    int rc = stmt_step(s, e);
-    if (rc > 0) {
-        fresh.failures = col_int(s, 0);
-        fresh.quarantine_until_ms = col_int(s, 1);
-    }
-    stmt_end(s);
+    int rc = 1;
     for (int q = ASK_PRODUCT; q <= ASK_QUARANTINE && rc > 0; q++)
         rc = ask_question(&a, (enum question)q, &answer, e);
     *may = rc > 0;
+    return rc < 0 ? rc : 0;
+}
+
+/* Its rest may have begun with what it has just said, after the party was read. */
+static int read_rest(struct db *w, struct party *p, struct err *e)
+{
+    struct stmt *s STMT_AUTO = db_stmt(w, Q_DEVICE_FAILURES_GET);
+    bind_int(s, ":id", p->device_id);
+    int rc = stmt_step(s, e);
+    if (rc > 0) {
+        p->failures = col_int(s, 0);
+        p->quarantine_until_ms = col_int(s, 1);
+    }
     return rc < 0 ? rc : 0;
 }
 
@@ -198,6 +194,7 @@ int dispatch_device(struct rollout *r, struct db *w, const struct party *p, enum
                     int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e)
 {
     struct execution live[LIVE_MAX];
+    struct party now = *p;
     size_t n = 0;
     bool may = false;
     *sends = 0;
@@ -207,7 +204,9 @@ int dispatch_device(struct rollout *r, struct db *w, const struct party *p, enum
     if (is_heard(r, &live[0], now_ms))
         rc = execution_heard(w, &live[0], e);
     if (rc == 0)
-        rc = may_be_offered(r, w, p, now_ms, &may, e);
+        rc = read_rest(w, &now, e);
+    if (rc == 0)
+        rc = may_be_offered(r, w, &now, now_ms, &may, e);
     if (rc < 0 || !may)
         return rc;
     /* one thing at a time: a device that is at work is not offered another (invariant 2) */

@@ -3,6 +3,7 @@
 #include "rollout/execution.h"
 #include "rollout/pace.h"
 #include "store/device.h"
+#include "store/firmware.h"
 #include "store/product.h"
 
 #include <stdio.h>
@@ -168,12 +169,11 @@ static int goal_version(struct db *db, const struct planner *p, size_t i, const 
         str_copy(version, VERSION_SIZE, p->modules[i].version);
         return 0;
     }
-    struct stmt *s STMT_AUTO = db_stmt(db, Q_CHOOSE_GOAL);
-    bind_int(s, ":id", *goal);
-    int rc = stmt_step(s, e);
-    if (rc > 0)
-        col_text(s, 2, version, VERSION_SIZE);
-    return rc < 0 ? rc : 0;
+    struct firmware f;
+    int rc = firmware_get(db, *goal, &f, e);
+    if (rc == 0)
+        str_copy(version, VERSION_SIZE, f.version);
+    return rc;
 }
 
 /* Invariant 6, over all modules. first: the version of the first, which is known already. */

@@ -6,7 +6,6 @@
 #include "rollout/plan.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,5 @@
 /* What reports do to the execution that they are about. */
 #include "rollout/execution.h"
-#include "rollout/pace.h"
 
 #include "store/device.h"
 
@@ -14,8 +13,8 @@ void execution_ignored(struct rollout *r)
     atomic_fetch_add(&r->ignored, 1);
 }
 
-static int set_percent(struct rollout *r, struct db *w, const struct execution *x, int percent,
-                       int64_t now_ms, struct err *e)
+static int set_percent(struct rollout *r, struct db *w, struct execution *x, int percent, int64_t now_ms,
+                       struct err *e)
 {
     if (percent <= x->percent)
         execution_ignored(r); /* invariant 4 */
@@ -26,7 +25,7 @@ static int set_percent(struct rollout *r, struct db *w, const struct execution *
     bind_int(s, ":percent", percent);
     bind_int(s, ":now_ms", now_ms);
     int rc = stmt_run(s, NULL, e);
-    return rc == 0 && x->silent ? pace_silent(w, x->campaign_id, -1, e) : rc;
+    return rc < 0 ? rc : execution_heard(w, x, e);
 }
 
 /* The device's own "succeeded" where its product takes it for the proof: of the module it was offered, or of

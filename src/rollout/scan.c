@@ -143,12 +143,19 @@ static int is_queued(struct db *w, int64_t campaign_id, int64_t device_id, struc
     return stmt_step(s, e);
 }
 
-/* Until something is said no to that holds for all of the campaign's devices, or the time is over. */
+/* Whether something is said no to that holds for all of the campaign's devices; first: what. */
+static int ask_for_all(struct asking *all, enum question *first, struct err *e)
+{
+    struct answer no;
+    all->has_pace = false; /* offers have been paid since */
+    return ask_from(all, ASK_WINDOW, first, &no, e);
+}
+
+/* Until there is such a no, or the time is over. */
 static int walk(struct rollout *r, struct db *w, struct scan *scan, struct asking *all, int64_t end_ms,
                 struct sink *sink, bool *held, struct err *e)
 {
     uint64_t n = circle(r);
-    struct answer no;
     if (scan->left > n || scan->circle != n)
         scan->left = n; /* another circle has another order: what this one has passed is not known */
     scan->circle = n;
@@ -167,8 +174,7 @@ static int walk(struct rollout *r, struct db *w, struct scan *scan, struct askin
         if (sink->n == before)
             continue;
         enum question first;
-        all->has_pace = false;
-        rc = ask_from(all, ASK_WINDOW, &first, &no, e);
+        rc = ask_for_all(all, &first, e);
         *held = rc == 0 && first < QUESTIONS;
         if (rc < 0 || *held)
             return rc;
@@ -180,7 +186,6 @@ static int scan_one(struct rollout *r, struct db *w, struct scan *scan, int64_t 
                     struct sink *sink, bool *again, struct err *e)
 {
     struct campaign c;
-    struct answer no;
     enum question first;
     bool held = false;
     int rc = campaign_get(w, scan->campaign_id, &c, e);
@@ -189,12 +194,11 @@ static int scan_one(struct rollout *r, struct db *w, struct scan *scan, int64_t 
         return rc == -ERR_NOT_FOUND ? 0 : rc;
     }
     struct asking all = {.r = r, .db = w, .campaign_id = c.id, .policy = &c.policy, .now_ms = now_ms};
-    rc = ask_from(&all, ASK_WINDOW, &first, &no, e);
+    rc = ask_for_all(&all, &first, e);
     if (rc == 0 && first == ASK_SLOTS) {
         rc = look_at_slots(r, w, scan, c.policy.lease_ms, now_ms, e);
-        all.has_pace = false;
         if (rc == 0)
-            rc = ask_from(&all, ASK_WINDOW, &first, &no, e);
+            rc = ask_for_all(&all, &first, e);
     }
     if (rc < 0 || first < QUESTIONS)
         return rc; /* the next second asks again */

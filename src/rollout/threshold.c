@@ -97,40 +97,31 @@ static void ask_wave(const struct policy *p, const struct sums *sums, int wave, 
 static int current_success(struct db *db, int64_t campaign_id, int wave, int64_t *pct, struct err *e)
 {
     struct pace pace;
-    int rc = pace_get(db, campaign_id, &pace, e);
-    *pct = 0;
-    if (rc < 0 || pace.wave != wave)
-        return rc;
-    struct stmt *s STMT_AUTO = db_stmt(db, Q_WAVE_GET);
-    bind_int(s, ":campaign_id", campaign_id);
-    bind_int(s, ":wave", wave);
-    rc = stmt_step(s, e);
-    if (rc > 0)
-        *pct = col_int(s, 0);
-    return rc < 0 ? rc : 0;
-}
-
-static int stop(struct db *w, struct campaign *c, const struct finding *f, int64_t now_ms, struct err *e)
-{
-    enum campaign_state to = f->then == STOP_CANCEL ? CAMPAIGN_CANCELLED : CAMPAIGN_PAUSED;
-    struct campaign_change change = {.cause = "threshold", .reason = f->why};
-    if (c->state != CAMPAIGN_RUNNING)
-        return 0; /* something before this in the same transaction has stopped it */
-    int rc = campaign_move(w, c, to, &change, now_ms, e);
-    if (rc == 0)
-        c->state = to;
+    struct wave v = {0};
+    int last, rc = pace_get(db, campaign_id, &pace, e);
+    if (rc == 0 && pace.wave == wave)
+        rc = wave_get(db, campaign_id, wave, &v, &last, e);
+    *pct = v.success_pct;
     return rc;
 }
 
-static int find_and_stop(struct db *w, int64_t campaign_id, const struct finding *f,
-                         enum campaign_state *campaign_state, int64_t now_ms, struct err *e)
+static int stop(struct db *w, int64_t campaign_id, const struct finding *f, enum campaign_state *state,
+                int64_t now_ms, struct err *e)
 {
     struct campaign c;
+    enum campaign_state to = f->then == STOP_CANCEL ? CAMPAIGN_CANCELLED : CAMPAIGN_PAUSED;
+    struct campaign_change change = {.cause = "threshold", .reason = f->why};
+    if (!f->stop)
+        return 0;
     int rc = campaign_get(w, campaign_id, &c, e);
+    if (rc < 0)
+        return rc;
+    *state = c.state;
+    if (c.state != CAMPAIGN_RUNNING)
+        return 0; /* something before this in the same transaction has stopped it */
+    rc = campaign_move(w, &c, to, &change, now_ms, e);
     if (rc == 0)
-        rc = stop(w, &c, f, now_ms, e);
-    if (rc == 0)
-        *campaign_state = c.state;
+        *state = to;
     return rc;
 }
 
@@ -153,28 +144,18 @@ int threshold_check(struct db *w, int64_t campaign_id, int wave, enum execution_
     if (finished)
         ask_rules(policy, &sums, state, &found);
     ask_wave(policy, &sums, wave, success_pct, &found);
-    return found.stop ? find_and_stop(w, campaign_id, &found, campaign_state, now_ms, e) : 0;
+    return stop(w, campaign_id, &found, campaign_state, now_ms, e);
 }
 
-int threshold_withdrawn(struct db *w, int64_t campaign_id, int wave, int64_t now_ms, struct err *e)
+int threshold_withdrawn(struct db *w, int64_t campaign_id, int wave, enum execution_state to, int64_t now_ms,
+                        struct err *e)
 {
-    struct finding found = {0};
     struct campaign c;
-    struct sums sums;
-    int64_t success_pct = 0;
     int rc = campaign_get(w, campaign_id, &c, e);
-    if (rc < 0 || wave < 0 || c.state != CAMPAIGN_RUNNING)
-        return rc;
-    rc = current_success(w, campaign_id, wave, &success_pct, e);
-    if (rc < 0 || !success_pct)
-        return rc;
-    rc = add_up(w, campaign_id, wave, &sums, e);
-    if (rc == 0)
-        ask_wave(&c.policy, &sums, wave, success_pct, &found);
-    return rc == 0 && found.stop ? stop(w, &c, &found, now_ms, e) : rc;
+    return rc < 0 ? rc : threshold_check(w, campaign_id, wave, to, &c.policy, &c.state, now_ms, e);
 }
 
-/* Nobody is left who could meet it. The campaign may have been resumed after that was said once. */
+/* The campaign may have been resumed after this was said of it once. */
 int wave_ended(struct db *w, int64_t campaign_id, int wave, int64_t success_pct, int64_t now_ms,
                struct err *e)
 {
@@ -185,9 +166,10 @@ int wave_ended(struct db *w, int64_t campaign_id, int wave, int64_t success_pct,
     if (rc < 0 || sum(sums.wave, ~(FINISHED | WITHDRAWN)) > 0)
         return rc;
     rc = campaign_get(w, campaign_id, &c, e);
-    if (rc == 0)
-        ask_wave(&c.policy, &sums, wave, success_pct, &found);
-    return rc == 0 && found.stop ? stop(w, &c, &found, now_ms, e) : rc;
+    if (rc < 0)
+        return rc;
+    ask_wave(&c.policy, &sums, wave, success_pct, &found);
+    return stop(w, campaign_id, &found, &c.state, now_ms, e);
 }
 
 int wave_success(struct db *db, int64_t campaign_id, int wave, int64_t success_pct, bool *met, struct err *e)

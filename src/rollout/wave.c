@@ -165,6 +165,24 @@ int waves_load(struct db *db, int64_t campaign_id, struct waves *out, struct err
     return rc < 0 ? rc : 0;
 }
 
+int wave_get(struct db *db, int64_t campaign_id, int wave, struct wave *out, int *last, struct err *e)
+{
+    struct stmt *s STMT_AUTO = db_stmt(db, Q_WAVE_GET);
+    bind_int(s, ":campaign_id", campaign_id);
+    bind_int(s, ":wave", wave);
+    int rc = stmt_step(s, e);
+    if (rc == 0)
+        return err_set(e, ERR_INTERNAL, "campaign %lld has no wave %d", (long long)campaign_id, wave);
+    if (rc < 0)
+        return rc;
+    *out = (struct wave){.success_pct = col_int(s, 0),
+                         .soak_ms = col_int(s, 1),
+                         .started_at_ms = col_int(s, 2),
+                         .met_at_ms = col_int(s, 3)};
+    *last = (int)col_int(s, 4);
+    return 0;
+}
+
 int wave_of(struct db *db, const struct waves *waves, int64_t device_id, int64_t hash, int *wave,
             struct err *e)
 {

@@ -103,25 +103,6 @@ static int queue_some(struct db *w, int64_t campaign_id, int wave, int64_t *queu
     return rc < 0 ? rc : wave_queued(w, campaign_id, *queued_to, e);
 }
 
-struct standing_wave {
-    int64_t success_pct, soak_ms, started_at_ms, met_at_ms;
-    int last;
-};
-
-static int wave_get(struct db *db, int64_t campaign_id, int wave, struct standing_wave *out, struct err *e)
-{
-    struct stmt *s STMT_AUTO = db_stmt(db, Q_WAVE_GET);
-    bind_int(s, ":campaign_id", campaign_id);
-    bind_int(s, ":wave", wave);
-    int rc = stmt_step(s, e);
-    if (rc == 0)
-        return err_set(e, ERR_INTERNAL, "campaign %lld has no wave %d", (long long)campaign_id, wave);
-    if (rc > 0)
-        *out = (struct standing_wave){col_int(s, 0), col_int(s, 1), col_int(s, 2), col_int(s, 3),
-                                      (int)col_int(s, 4)};
-    return rc < 0 ? rc : 0;
-}
-
 static int set_met(struct db *w, int64_t campaign_id, int wave, int64_t now_ms, struct err *e)
 {
     struct stmt *s = db_stmt(w, Q_WAVE_MET);
@@ -135,10 +116,10 @@ static int set_met(struct db *w, int64_t campaign_id, int wave, int64_t now_ms, 
 static int ripen(struct rollout *r, struct db *w, int64_t campaign_id, int wave, int64_t now_ms, bool *more,
                  struct err *e)
 {
-    struct standing_wave v = {0};
+    struct wave v = {0};
     bool met = false;
-    int rc = wave_get(w, campaign_id, wave, &v, e);
-    bool asks = v.success_pct > 0 || wave < v.last; /* the last one mostly asks for nothing */
+    int last = 0, rc = wave_get(w, campaign_id, wave, &v, &last, e);
+    bool asks = v.success_pct > 0 || wave < last; /* the last one mostly asks for nothing */
     if (rc == 0 && asks && !v.met_at_ms)
         rc = wave_success(w, campaign_id, wave, v.success_pct, &met, e);
     if (rc == 0 && met) {
@@ -147,7 +128,7 @@ static int ripen(struct rollout *r, struct db *w, int64_t campaign_id, int wave,
     }
     if (rc == 0 && asks && !v.met_at_ms)
         rc = wave_ended(w, campaign_id, wave, v.success_pct, now_ms, e);
-    if (rc < 0 || wave >= v.last || !v.met_at_ms || now_ms - v.met_at_ms < v.soak_ms)
+    if (rc < 0 || wave >= last || !v.met_at_ms || now_ms - v.met_at_ms < v.soak_ms)
         return rc;
     *more = true;
     rc = wave_begin(w, campaign_id, wave + 1, now_ms, e);

@@ -144,10 +144,9 @@ static int ask_version(struct asking *a, struct answer *out, struct err *e)
         return no(out, 0, "all its modules are done");
     if (a->standing == STANDING_ON_TARGET)
         return no(out, 0, "module %s is on %s already", a->part.module, a->part.target);
-    if (a->standing == STANDING_ABOVE && !a->policy->allow_downgrade)
+    if (module_is_beyond(a->p, a->x, &a->part))
         return no(out, 0, "module %s has %s, above %s", a->part.module, a->part.has, a->part.target);
-    bool deltas = a->p->takes_deltas && !a->part.no_delta;
-    rc = choose_file(a->db, a->part.goal_id, a->p->scheme, a->part.has, deltas, &a->file, e);
+    rc = module_file(a->db, a->p, &a->part, &a->file, e);
     if (rc < 0)
         return rc;
     if (!a->file.firmware_id)

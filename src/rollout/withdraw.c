@@ -41,7 +41,7 @@ static int count(struct db *w, const struct waiting list[], size_t n, enum execu
         if (rc == 0)
             rc = wave_count_add(w, x->campaign_id, x->wave, to, many, e);
         if (rc == 0)
-            rc = threshold_withdrawn(w, x->campaign_id, x->wave, now_ms, e);
+            rc = threshold_withdrawn(w, x->campaign_id, x->wave, to, now_ms, e);
     }
     return rc;
 }
