@@ -19,6 +19,7 @@
 
 #include "base/json.h"
 #include "http/http.h"
+#include "http/peer.h"
 #include "model/words.h"
 
 #define PATH_ARGS_MAX 3
@@ -35,6 +36,7 @@ struct caller {
     int64_t token_id; /* 0: the Unix socket, or not an operator */
     char name[194];   /* the token's name, "socket", or product/device */
     int64_t device_id;
+    struct peer peer;
 };
 
 /* Devices whose sessions at the broker end once the reply's change is committed. */

@@ -30,6 +30,8 @@ struct exchange *exchange_begin(struct exchanges *set, const char *target, struc
     x->request.connection = c;
     x->request.reply.fd = -1;
     x->request.now_ms = clock_wall_ms();
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    x->request.caller.peer = peer_of(info ? info->client_addr : NULL);
     if (admin) {
         x->request.caller.role = ROLE_ADMIN;
         str_copy(x->request.caller.name, sizeof x->request.caller.name, "socket");

@@ -520,7 +520,7 @@ static void test_newer_schema_is_refused(void **state)
     script(p->path, "PRAGMA user_version = 999");
     assert_int_equal(store_open(p->path, &p->store, &e), -ERR_CONFLICT);
     assert_non_null(strstr(e.text, "its schema is 999"));
-    script(p->path, "PRAGMA user_version = 4"); /* the newest there is */
+    script(p->path, "PRAGMA user_version = 5"); /* the newest there is */
     assert_int_equal(store_open(p->path, &p->store, &e), 0);
 }
 

@@ -1,0 +1,54 @@
+-- Who may do what, and what was done: keys of makers, certificates, tokens in use, the audit; and what was found damaged.
+
+ALTER TABLE token ADD COLUMN last_used_at_ms INTEGER NOT NULL DEFAULT 0;   -- to the minute; 0 never
+
+-- A secret that was replaced still opens the door for a while, so that devices can be given the new one in peace.
+ALTER TABLE product ADD COLUMN old_enrolment_secret BLOB;                  -- sealed like enrolment_secret
+ALTER TABLE product ADD COLUMN old_enrolment_until_ms INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE device_old_secret (
+    device_id         INTEGER PRIMARY KEY REFERENCES device (id) ON DELETE CASCADE,
+    secret            BLOB    NOT NULL,                    -- sealed like device.secret
+    until_ms          INTEGER NOT NULL
+) STRICT;
+
+-- Signatures that are made elsewhere: the public keys of who may, PEM one after another; '' otad signs itself.
+ALTER TABLE product ADD COLUMN public_keys TEXT NOT NULL DEFAULT '';
+-- SHA-256 of the public key (DER) that the signature verifies with; '' otad's own.
+ALTER TABLE firmware ADD COLUMN signed_by TEXT NOT NULL DEFAULT '';
+ALTER TABLE firmware_part ADD COLUMN signed_by TEXT NOT NULL DEFAULT '';
+
+-- Client certificates that were made here. One that is not listed is of before this table, and good until its end.
+CREATE TABLE certificate (
+    serial            TEXT    PRIMARY KEY,                 -- lower-case hex
+    device_id         INTEGER NOT NULL,                    -- of device, or of one that is gone
+    issued_at_ms      INTEGER NOT NULL,
+    ends_at_ms        INTEGER NOT NULL,
+    revoked_at_ms     INTEGER NOT NULL DEFAULT 0           -- 0 good
+) STRICT, WITHOUT ROWID;
+CREATE INDEX certificate_device ON certificate (device_id);
+
+-- Acts of operators, in the same transaction as what they did. Never changed; the oldest end by age.
+CREATE TABLE audit (
+    id                INTEGER PRIMARY KEY AUTOINCREMENT,
+    at_ms             INTEGER NOT NULL,
+    token_id          INTEGER NOT NULL,                    -- 0 the socket, or otad itself
+    who               TEXT    NOT NULL,                    -- the token's name, "socket"
+    address           TEXT    NOT NULL,                    -- '' the socket
+    method            TEXT    NOT NULL,
+    path              TEXT    NOT NULL,                    -- without its query
+    status            INTEGER NOT NULL,
+    before            TEXT    NOT NULL DEFAULT '',         -- JSON of what it was about; '' it was not there
+    after             TEXT    NOT NULL DEFAULT ''          -- JSON; '' it is not there any more
+) STRICT;
+CREATE TRIGGER audit_stays BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'the audit is never changed'); END;
+
+-- Files whose bytes are not what their name says any more: nobody gets them.
+CREATE TABLE blob_damage (
+    sha256            TEXT    PRIMARY KEY,
+    found_at_ms       INTEGER NOT NULL,
+    found             TEXT    NOT NULL                     -- one sentence
+) STRICT, WITHOUT ROWID;
+
+-- Campaigns that ended long ago keep their counts and lose their executions.
+ALTER TABLE campaign ADD COLUMN pruned_at_ms INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX campaign_prunable ON campaign (finished_at_ms) WHERE finished_at_ms > 0 AND pruned_at_ms = 0;
