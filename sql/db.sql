@@ -21,6 +21,10 @@ ROLLBACK TO job
 -- name: db_synchronous
 PRAGMA synchronous = FULL
 
+-- A statement's journal would else be a file in /tmp, where a service may have no right to write.
+-- name: db_temp_store
+PRAGMA temp_store = MEMORY
+
 -- name: db_query_only
 PRAGMA query_only = ON
 

@@ -90,6 +90,8 @@ static int configure(struct db *db, enum db_mode mode, struct err *e)
     sqlite3_extended_result_codes(db->handle, 1);
     sqlite3_busy_timeout(db->handle, BUSY_MS);
     sqlite3_wal_autocheckpoint(db->handle, mode == DB_READER ? 0 : AUTOCHECKPOINT);
+    if (db_run(db, Q_DB_TEMP_STORE, e) < 0)
+        return -(int)e->code;
     return db_run(db, mode == DB_READER ? Q_DB_QUERY_ONLY : Q_DB_SYNCHRONOUS, e);
 }
 
