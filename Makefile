@@ -4,6 +4,7 @@
 #   make unit | system                  one half of the tests, nothing installed
 #   make test-sdk   vendors' own device SDKs, which npm fetches, as clients of otad
 #   make fuzz       parsers against bytes that libFuzzer thinks up, FUZZ_SECONDS=60 each
+#   make reproducible   builds twice, elsewhere and otherwise, and compares every byte
 #   make lint | bench | install | clean | compile_commands.json
 #   SAN=1           address and undefined-behaviour sanitizers     TSAN=1  thread sanitizer
 #   V=1             shows the commands     CC=clang  either compiler
@@ -48,13 +49,15 @@ export LC_ALL := C.UTF-8
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef -Werror
 # instrumented code hides from gcc what it can prove in the plain build
 WARN += $(if $(INSTRUMENT),$(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized -Wno-format-truncation))
-HARDEN := $(if $(INSTRUMENT),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong
+HARDEN := $(if $(INSTRUMENT),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fstack-clash-protection
 CPPFLAGS := -D_GNU_SOURCE -DOTAD_VERSION='"$(VERSION)"' -DOTAD_LIBDIR='"$(PREFIX)/lib/otad"' -Iinclude -I$(BUILD)/gen
-BASE_CFLAGS := -std=gnu17 $(OPT) -g $(WARN) $(HARDEN)
+# the same sources give the same bytes, wherever they stand: `make reproducible`
+SAME := -ffile-prefix-map=$(CURDIR)=.
+BASE_CFLAGS := -std=gnu17 $(OPT) -g $(SAME) $(WARN) $(HARDEN)
 CFLAGS := $(BASE_CFLAGS) -fPIE $(INSTRUMENT)
 # the broker that loads the plugin is not instrumented, so the plugin never is
 PLUGIN_CFLAGS := $(BASE_CFLAGS) -fPIC -fvisibility=hidden
-HARDEN_LDFLAGS := -Wl,-z,relro,-z,now
+HARDEN_LDFLAGS := -Wl,-z,relro,-z,now,-z,noexecstack
 LDFLAGS := -pie $(HARDEN_LDFLAGS) $(INSTRUMENT)
 LIBS := -lmicrohttpd -lgnutls -lssl -lcrypto -lmosquitto -ljansson -lcbor -lsqlite3 -linih -lpthread
 
@@ -74,7 +77,7 @@ HEADERS := $(wildcard include/*/*.h)
 Q := $(if $(V),,@)
 SAY = $(if $(V),,@echo '  $(@:$(BUILD)/%=%)')
 
-.PHONY: all run demo test test-sdk unit system sdk fuzz bench install clean FORCE \
+.PHONY: all run demo test test-sdk unit system sdk fuzz bench reproducible install clean FORCE \
 	deps-run deps-test deps-sdk deps-lint deps-fuzz deps-bench
 .DELETE_ON_ERROR:
 all: $(BUILD)/otad $(BUILD)/otad-sim $(BUILD)/otad_broker.so
@@ -180,6 +183,9 @@ fuzz: deps-fuzz
 bench: deps-bench
 	$(MAKE) all $(BUILD)/bench/mqtt_files $(BUILD)/bench/growth
 	sh tests/bench/run.sh $(BUILD)
+
+reproducible: deps-run
+	sh tests/reproducible.sh
 
 lint: deps-lint
 	$(MAKE) all
