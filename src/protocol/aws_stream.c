@@ -156,8 +156,8 @@ static json_t *begin(const char *token)
 }
 
 /* Takes the body over. */
-static int finish(struct message *m, const char *thing, const char *stream, const char *what, int form,
-                  json_t *body, struct err *e)
+static int finish(struct message *m, const char *thing, const char *stream, const char *what,
+                  enum aws_form form, json_t *body, struct err *e)
 {
     int rc = aws_topic(m, e, thing, "streams/%s/%s/%s", stream, what, aws_is_cbor(form) ? "cbor" : "json");
     if (rc == 0 && aws_is_cbor(form)) {
@@ -174,7 +174,7 @@ static int finish(struct message *m, const char *thing, const char *stream, cons
 static int finish_event(struct message *m, const struct device_event *ev, const char *what, json_t *body,
                         struct err *e)
 {
-    return finish(m, ev->device, ev->reply.name, what, ev->reply.form, body, e);
+    return finish(m, ev->device, ev->reply.name, what, (enum aws_form)ev->reply.form, body, e);
 }
 
 static void put_base64(json_t *body, const char *key, const void *bytes, size_t len)
@@ -194,7 +194,7 @@ int aws_stream_block(const struct device_event *ev, const struct file_block *b, 
     json_put_int(body, "f", ev->file->file);
     json_put_int(body, "i", (int64_t)b->index);
     json_put_int(body, "l", (int64_t)b->len);
-    if (!aws_is_cbor(ev->reply.form)) {
+    if (!aws_is_cbor((enum aws_form)ev->reply.form)) {
         put_base64(body, "p", b->bytes, b->len);
         return finish_event(out, ev, "data", body, e);
     }
@@ -248,6 +248,5 @@ int aws_stream_no_file(const struct device_event *ev, enum file_fault fault, str
 int aws_stream_rejection(const struct aws_request *r, const char *sentence, struct message *out,
                          struct err *e)
 {
-    return finish(out, r->thing, r->name, "rejected", (int)r->form, rejection(r->token, r->fault, sentence),
-                  e);
+    return finish(out, r->thing, r->name, "rejected", r->form, rejection(r->token, r->fault, sentence), e);
 }
