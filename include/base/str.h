@@ -26,8 +26,10 @@ bool str_is_name(const char *text, size_t size);
 /* A version, a module, a display name: 1 to size-1 bytes of valid UTF-8 without control characters. */
 bool str_is_text(const char *text, size_t size);
 
-/* Length in bytes of the character that text begins with; 0 when it is a control character (C0, DEL, C1), not
- * UTF-8 (RFC 3629: shortest form, no surrogates), or the end. */
+/* Length in bytes of the character that text begins with; 0 when it is a control character (C0, DEL, C1, and
+ * Unicode's that end a line or turn its order), not UTF-8 (RFC 3629: shortest form, no surrogates), or the
+ * end.
+ */
 size_t str_printable(const char *text);
 
 /* Replaces in place by '?' every byte that is no part of a printable character. */

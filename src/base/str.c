@@ -30,6 +30,14 @@ bool str_is_name(const char *text, size_t size)
     return true;
 }
 
+/* U+2028 and U+2029 end a line in many a viewer, U+202A to U+202E and U+2066 to U+2069 turn the order of what
+ * follows: a line of a log that holds one says what its writer likes. Three bytes are there. */
+static bool moves_text(const unsigned char *p)
+{
+    return p[0] == 0xe2 &&
+           ((p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae) || (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9));
+}
+
 size_t str_printable(const char *text)
 {
     /* the first byte settles the length, and what the second must be at least and at most */
@@ -52,7 +60,7 @@ size_t str_printable(const char *text)
     for (size_t i = 2; i < rows[row].length; i++)
         if ((p[i] & 0xc0) != 0x80)
             return 0;
-    return rows[row].length;
+    return rows[row].length == 3 && moves_text(p) ? 0 : rows[row].length;
 }
 
 void str_clean(char *text)

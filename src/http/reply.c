@@ -85,6 +85,17 @@ static struct MHD_Response *body_response(struct reply *reply, uint64_t *length)
     return response;
 }
 
+/* A browser that is led to one of these takes it for nothing but data. Devices' answers do without: their
+ * clients count every byte of a head. */
+static void add_guards(struct MHD_Response *response, const struct route *route)
+{
+    if (route && (route->flags & (ROUTE_DEVICE | ROUTE_FILE)))
+        return;
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "Content-Security-Policy",
+                            "default-src 'none'; frame-ancestors 'none'");
+}
+
 /* Errors are logged here and nowhere below, and only those that are not the client's, nor over when it comes
  * again. The path, not the target: a query may hold a signature. */
 static void log_failure(const struct exchange *x, unsigned status)
@@ -119,6 +130,7 @@ enum MHD_Result reply_queue(struct exchange *x)
     }
     if (!response)
         return MHD_NO;
+    add_guards(response, x->request.route);
     if (x->close || x->set->draining)
         MHD_add_response_header(response, "Connection", "close");
     lead(x, length);

@@ -89,6 +89,14 @@ static const struct {
     {"\xe1\x80\x80", 3},
     {"\xe1\x80\x7f", 0},
     {"\xe1\x80", 0},
+    {"\xe2\x80\xa7", 3},
+    {"\xe2\x80\xa8", 0}, /* U+2028 ends a line */
+    {"\xe2\x80\xae", 0}, /* U+202E turns the line around */
+    {"\xe2\x80\xaf", 3},
+    {"\xe2\x81\xa5", 3},
+    {"\xe2\x81\xa6", 0}, /* U+2066 to U+2069 likewise */
+    {"\xe2\x81\xa9", 0},
+    {"\xe2\x81\xaa", 3},
     {"\xec\xbf\xbf", 3},
     {"\xed\x9f\xbf", 3},
     {"\xed\xa0\x80", 0}, /* a surrogate */
