@@ -246,7 +246,7 @@ run-fuzzers: $(FUZZERS:%=$(BUILD)/fuzzer/%)
 # ---- lint: `make -k lint-checks` shows all that is wrong at once
 
 TIDY := $(patsubst src/%.c,$(BUILD)/tidy/%.ok,$(wildcard src/*.c src/*/*.c))
-CHECKS := lint-format lint-cppcheck lint-layers lint-settings lint-plans lint-words lint-openapi
+CHECKS := lint-format lint-cppcheck lint-layers lint-settings lint-plans lint-words lint-openapi lint-proofs
 .PHONY: lint lint-checks lint-tidy $(CHECKS)
 lint-checks: $(CHECKS) lint-tidy
 
@@ -284,6 +284,9 @@ lint-words:
 
 lint-openapi:
 	$(PYTHON) tests/lint/openapi.py
+
+lint-proofs:
+	$(PYTHON) tests/lint/proofs.py
 
 compile_commands.json: Makefile
 	@$(PYTHON) -c 'import json, sys; here, flags, *files = sys.argv[1:]; json.dump([dict(directory=here, file=f, \
