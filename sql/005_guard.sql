@@ -11,11 +11,22 @@ CREATE TABLE device_old_secret (
     until_ms          INTEGER NOT NULL
 ) STRICT;
 
--- Signatures that are made elsewhere: the public keys of who may, PEM one after another; '' otad signs itself.
+-- Signatures that are made elsewhere: the public keys of who may, each PEM behind a line with its type and its SHA-256 (of the
+-- DER); '' otad signs itself.
 ALTER TABLE product ADD COLUMN public_keys TEXT NOT NULL DEFAULT '';
 -- SHA-256 of the public key (DER) that the signature verifies with; '' otad's own.
 ALTER TABLE firmware ADD COLUMN signed_by TEXT NOT NULL DEFAULT '';
 ALTER TABLE firmware_part ADD COLUMN signed_by TEXT NOT NULL DEFAULT '';
+
+-- Files that nothing new is to offer: signed by none of the keys that their product holds now, or by otad while it holds some.
+CREATE VIEW odd_file AS
+SELECT f.id AS firmware_id, f.signed_by
+FROM firmware f JOIN product p ON p.id = f.product_id
+WHERE instr(p.public_keys, f.signed_by) = 0 OR (f.signed_by = '' AND p.public_keys <> '')
+UNION ALL
+SELECT f.id, r.signed_by
+FROM firmware f JOIN product p ON p.id = f.product_id JOIN firmware_part r ON r.firmware_id = f.id
+WHERE instr(p.public_keys, r.signed_by) = 0 OR (r.signed_by = '' AND p.public_keys <> '');
 
 -- Client certificates that were made here. One that is not listed is of before this table, and good until its end.
 CREATE TABLE certificate (

@@ -280,13 +280,14 @@ ON CONFLICT DO UPDATE SET attempt = excluded.attempt, version = excluded.version
 -- name: execution_deadline
 UPDATE execution SET deadline_at_ms = :deadline_at_ms WHERE id = :id;
 
--- What a campaign's device had of each module when it was first offered one, and the full file of that; '' when that was not
--- known, and then whether the module was changed.
+-- What a campaign's device had of each module when it was first offered one, and the full file of that if it may have it; ''
+-- when that was not known, and then whether the module was changed.
 -- name: put_back_goals
 SELECT m.ord, m.from_version,
        coalesce((SELECT f.id FROM firmware f
                  WHERE f.product_id = c.product_id AND f.module = m.module AND f.version = m.from_version
-                   AND f.delta_from = '' AND f.withdrawn_at_ms = 0), 0),
+                   AND f.delta_from = '' AND f.withdrawn_at_ms = 0
+                   AND NOT EXISTS (SELECT 1 FROM odd_file o WHERE o.firmware_id = f.id)), 0),
        x.state BETWEEN 2 AND 6, m.done_at_ms > 0
 FROM execution x
      JOIN campaign c ON c.id = x.campaign_id

@@ -3,9 +3,9 @@
 
 -- name: firmware_insert
 INSERT INTO firmware (product_id, module, version, delta_from, filename, size, sha256, sha1, md5, signature, image,
-                      image_version, image_project, image_chip, created_at_ms, requires)
+                      image_version, image_project, image_chip, created_at_ms, requires, signed_by)
 VALUES (:product_id, :module, :version, :delta_from, :filename, :size, :sha256, :sha1, :md5, :signature, :image,
-        :image_version, :image_project, :image_chip, :created_at_ms, :requires)
+        :image_version, :image_project, :image_chip, :created_at_ms, :requires, :signed_by)
 
 -- name: firmware_get
 SELECT p.key, f.*
@@ -76,22 +76,27 @@ LIMIT 1
 SELECT campaign_id FROM campaign_firmware WHERE firmware_id = :id LIMIT 1
 
 -- name: firmware_parts
-SELECT ord, filename, size, sha256, sha1, md5, signature, created_at_ms
+SELECT ord, filename, size, sha256, sha1, md5, signature, created_at_ms, signed_by
 FROM firmware_part WHERE firmware_id = :id ORDER BY ord
 
 -- name: firmware_part_insert
-INSERT INTO firmware_part (firmware_id, ord, filename, size, sha256, sha1, md5, signature, created_at_ms)
-VALUES (:firmware_id, :ord, :filename, :size, :sha256, :sha1, :md5, :signature, :created_at_ms)
+INSERT INTO firmware_part (firmware_id, ord, filename, size, sha256, sha1, md5, signature, created_at_ms, signed_by)
+VALUES (:firmware_id, :ord, :filename, :size, :sha256, :sha1, :md5, :signature, :created_at_ms, :signed_by)
+
+-- Who signed the first file of a firmware that its product's devices would not take; no row when they take all.
+-- name: firmware_odd
+SELECT signed_by FROM odd_file WHERE firmware_id = :id LIMIT 1
 
 -- What a device may be offered on its way to a goal.
 -- name: choose_delta
-SELECT id, size FROM firmware
+SELECT id, size FROM firmware f
 WHERE product_id = :product_id AND module = :module AND version = :version AND delta_from = :has
-  AND withdrawn_at_ms = 0
+  AND withdrawn_at_ms = 0 AND NOT EXISTS (SELECT 1 FROM odd_file o WHERE o.firmware_id = f.id)
 
 -- name: choose_stones
-SELECT id, version, requires, size FROM firmware
+SELECT id, version, requires, size FROM firmware f
 WHERE product_id = :product_id AND module = :module AND delta_from = '' AND withdrawn_at_ms = 0
+  AND NOT EXISTS (SELECT 1 FROM odd_file o WHERE o.firmware_id = f.id)
 
 -- name: firmware_of_version
 SELECT id FROM firmware

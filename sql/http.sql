@@ -24,8 +24,9 @@ WHERE p.device_id = :device AND p.state < 7 AND p.state >= 1 AND f.filename = :n
 ORDER BY p.active DESC, p.execution_id DESC LIMIT 1;
 
 -- name: update_newest
-SELECT id FROM firmware
+SELECT id FROM firmware f
 WHERE product_id = :product_id AND module = :module AND delta_from = '' AND withdrawn_at_ms = 0
+  AND NOT EXISTS (SELECT 1 FROM odd_file o WHERE o.firmware_id = f.id)
 ORDER BY id DESC LIMIT 1;
 
 -- name: update_version_of_md5

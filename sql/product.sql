@@ -1,10 +1,10 @@
 -- name: product_insert
 INSERT INTO product (key, name, protocol, enrolment, enrolment_secret, public, enabled, strict_version,
                      version_scheme, chip, max_image_bytes, success, created_at_ms, transfer, sign_method, digest_sign,
-                     job_document)
+                     job_document, public_keys)
 VALUES (:key, :name, :protocol, :enrolment, :enrolment_secret, :public, :enabled, :strict_version,
         :version_scheme, :chip, :max_image_bytes, :success, :created_at_ms, :transfer, :sign_method, :digest_sign,
-        :job_document)
+        :job_document, :public_keys)
 
 -- name: product_update
 UPDATE product
@@ -12,7 +12,7 @@ SET name = :name, protocol = :protocol, enrolment = :enrolment, enrolment_secret
     public = :public, enabled = :enabled, strict_version = :strict_version, version_scheme = :version_scheme,
     chip = :chip, max_image_bytes = :max_image_bytes, success = :success,
     transfer = :transfer, sign_method = :sign_method, digest_sign = :digest_sign, job_document = :job_document,
-    revision = revision + 1
+    public_keys = :public_keys, revision = revision + 1
 WHERE id = :id AND revision = :revision
 
 -- A device of the product whose name no thing of AWS could have, or another product's thing has.
@@ -36,17 +36,20 @@ DELETE FROM device_gone WHERE product_id = :id
 
 -- name: product_get
 SELECT id, key, name, protocol, enrolment, enrolment_secret, public, enabled, strict_version, version_scheme, chip,
-       max_image_bytes, success, created_at_ms, revision, transfer, sign_method, digest_sign, job_document
+       max_image_bytes, success, created_at_ms, revision, transfer, sign_method, digest_sign, job_document,
+       public_keys
 FROM product WHERE key = :key
 
 -- name: product_get_id
 SELECT id, key, name, protocol, enrolment, enrolment_secret, public, enabled, strict_version, version_scheme, chip,
-       max_image_bytes, success, created_at_ms, revision, transfer, sign_method, digest_sign, job_document
+       max_image_bytes, success, created_at_ms, revision, transfer, sign_method, digest_sign, job_document,
+       public_keys
 FROM product WHERE id = :id
 
 -- name: product_list
 SELECT id, key, name, protocol, enrolment, enrolment_secret, public, enabled, strict_version, version_scheme, chip,
-       max_image_bytes, success, created_at_ms, revision, transfer, sign_method, digest_sign, job_document
+       max_image_bytes, success, created_at_ms, revision, transfer, sign_method, digest_sign, job_document,
+       public_keys
 FROM product WHERE id > :after_id ORDER BY id LIMIT :cap
 
 -- One of the things that keep a product, by name; no row when nothing does.

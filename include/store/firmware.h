@@ -20,7 +20,8 @@ struct firmware {
     uint64_t size;
     struct digests digests;
     char signature[SIGNATURE_TEXT_SIZE];
-    char image[8]; /* "esp", "mcuboot", "" opaque */
+    char signed_by[SHA256_TEXT_SIZE]; /* the maker's key, by its fingerprint; "" otad's own */
+    char image[8];                    /* "esp", "mcuboot", "" opaque */
     char image_version[33];
     char image_project[33];
     char image_chip[16];
@@ -46,6 +47,9 @@ int firmware_list(struct db *db, const char *product, int64_t after_id, struct f
 int firmware_delete(struct db *w, int64_t id, int64_t now_ms, bool *last, struct err *e);
 /* A campaign that names it, or of which a device is at it, and that is not over: 1 and its id, 0 none. */
 int firmware_live_campaign(struct db *db, int64_t id, int64_t *campaign_id, struct err *e);
+/* ERR_CONFLICT when a file of it is signed by none of the keys that its product holds now, or by otad while
+ * the product holds some: nothing new is to offer it. f->id and f->product are looked at. */
+int firmware_check_signer(struct db *db, const struct firmware *f, struct err *e);
 /* Whether some firmware has these bytes as one of its files. */
 int firmware_known(struct db *db, const char *sha256, bool *known, struct err *e);
 

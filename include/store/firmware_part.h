@@ -14,6 +14,7 @@ struct firmware_part {
     uint64_t size;
     struct digests digests;
     char signature[SIGNATURE_TEXT_SIZE];
+    char signed_by[SHA256_TEXT_SIZE]; /* as firmware's */
     int64_t created_at_ms;
 };
 

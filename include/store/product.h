@@ -4,6 +4,7 @@
 
 #include "base/seal.h"
 #include "base/str.h"
+#include "base/verify.h"
 #include "base/version.h"
 #include "model/event.h"
 #include "store/db.h"
@@ -26,9 +27,10 @@ struct product {
     int64_t max_image_bytes; /* 0 no limit */
     bool success_by_report;
     enum transfer transfer;
-    bool sha256_sign;                     /* Aliyun's "sign" is the SHA-256, not the MD5 */
-    bool digest_sign;                     /* and our signature goes beside it */
-    char job_document[JOB_DOCUMENT_SIZE]; /* JSON object laid over AWS jobs' documents; "" none */
+    bool sha256_sign;                       /* Aliyun's "sign" is the SHA-256, not the MD5 */
+    bool digest_sign;                       /* and our signature goes beside it */
+    char job_document[JOB_DOCUMENT_SIZE];   /* JSON object laid over AWS jobs' documents; "" none */
+    char public_keys[MAKER_KEYS_TEXT_SIZE]; /* maker_keys_format; "" otad signs its firmware */
     int64_t created_at_ms;
     int64_t revision;
 };

@@ -2,6 +2,8 @@
 #include "rollout/campaign.h"
 #include "rollout/pace.h"
 
+#include "store/firmware.h"
+
 #include <stdio.h>
 
 #define BIT(state) (1u << (state))
@@ -19,6 +21,21 @@ static int advance(struct db *w, const struct campaign *c, int64_t now_ms, struc
     if (rc == 0 && pace.wave >= last)
         rc = err_set(e, ERR_CONFLICT, "campaign %lld is in its last wave", (long long)c->id);
     return rc < 0 ? rc : wave_begin(w, c->id, pace.wave + 1, now_ms, e);
+}
+
+/* A draft may be older than the keys that its product holds now. */
+static int check_signers(struct db *w, int64_t id, struct err *e)
+{
+    int64_t ids[CAMPAIGN_FIRMWARE_MAX];
+    struct firmware f;
+    size_t n = 0;
+    int rc = campaign_firmware_ids(w, id, ids, &n, e);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        rc = firmware_get(w, ids[i], &f, e);
+        if (rc == 0)
+            rc = firmware_check_signer(w, &f, e);
+    }
+    return rc;
 }
 
 int campaign_act(struct rollout *r, struct db *w, int64_t id, enum campaign_action action, const char *who,
@@ -48,6 +65,8 @@ int campaign_act(struct rollout *r, struct db *w, int64_t id, enum campaign_acti
         return err_set(e, ERR_CONFLICT, "campaign %lld is %s and cannot be %s", (long long)id,
                        campaign_state_word(c.state), acts[action].verb);
     if (action == CAMPAIGN_ADVANCE && (rc = advance(w, &c, now_ms, e)) < 0)
+        return rc;
+    if (action == CAMPAIGN_START && (rc = check_signers(w, id, e)) < 0)
         return rc;
     snprintf(reason, sizeof reason, "%s by %.40s", acts[action].verb, who);
     bool ends = acts[action].to == CAMPAIGN_PAUSED || acts[action].to == CAMPAIGN_CANCELLED;

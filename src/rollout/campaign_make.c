@@ -106,6 +106,15 @@ static int check_files(struct db *w, const struct firmware files[], size_t n, st
                      STREAM_FILES_MAX);
 }
 
+/* Devices would refuse at their end what only the store remembers the signer of. */
+static int check_signers(struct db *db, const struct firmware files[], size_t n, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = firmware_check_signer(db, &files[i], e);
+    return rc;
+}
+
 static int check_target(struct db *db, const struct campaign_spec *spec, const struct product *product,
                         struct err *e)
 {
@@ -123,6 +132,8 @@ int campaign_check(struct db *db, const struct campaign_spec *spec, int64_t now_
     int rc = check_firmware(db, spec, &product, files, e);
     if (rc == 0)
         rc = check_files(db, files, spec->firmware_count, e);
+    if (rc == 0)
+        rc = check_signers(db, files, spec->firmware_count, e);
     if (rc == 0)
         rc = policy_check_times(&spec->policy, now_ms, e);
     if (rc == 0)

@@ -23,6 +23,7 @@ static void read_firmware(struct stmt *s, struct firmware *f)
     f->created_at_ms = col_int(s, 16);
     f->withdrawn_at_ms = col_int(s, 17);
     col_text(s, 18, f->requires, sizeof f->requires);
+    col_text(s, 19, f->signed_by, sizeof f->signed_by);
 }
 
 /* One row, or none; ends s. */
@@ -69,6 +70,7 @@ static int insert_row(struct db *w, const struct firmware *f, struct err *e)
     bind_text(s, ":image_chip", f->image_chip);
     bind_int(s, ":created_at_ms", f->created_at_ms);
     bind_text(s, ":requires", f->requires);
+    bind_text(s, ":signed_by", f->signed_by);
     return stmt_run(s, NULL, e);
 }
 
@@ -218,6 +220,24 @@ int firmware_live_campaign(struct db *db, int64_t id, int64_t *campaign_id, stru
     if (rc > 0)
         *campaign_id = col_int(s, 0);
     return rc;
+}
+
+int firmware_check_signer(struct db *db, const struct firmware *f, struct err *e)
+{
+    STMT_AUTO struct stmt *s = db_stmt(db, Q_FIRMWARE_ODD);
+    char by[SHA256_TEXT_SIZE];
+    int rc;
+
+    bind_int(s, ":id", f->id);
+    rc = stmt_step(s, e);
+    if (rc <= 0)
+        return rc;
+    col_text(s, 0, by, sizeof by);
+    return err_field(
+        e, ERR_CONFLICT, "firmware",
+        "firmware %lld is signed by %s%s, which devices of product %s are not to trust now: delete "
+        "it, and upload it again",
+        (long long)f->id, *by ? "key " : "otad's own key", by, f->product);
 }
 
 int firmware_known(struct db *db, const char *sha256, bool *known, struct err *e)

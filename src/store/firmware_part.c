@@ -18,6 +18,7 @@ int firmware_parts(struct db *db, int64_t firmware_id, struct firmware_part out[
         col_text(s, 5, p->digests.md5, sizeof p->digests.md5);
         col_text(s, 6, p->signature, sizeof p->signature);
         p->created_at_ms = col_int(s, 7);
+        col_text(s, 8, p->signed_by, sizeof p->signed_by);
     }
     return rc < 0 ? rc : 0;
 }
@@ -34,6 +35,7 @@ static int insert_row(struct db *w, int64_t firmware_id, const struct firmware_p
     bind_text(s, ":md5", p->digests.md5);
     bind_text(s, ":signature", p->signature);
     bind_int(s, ":created_at_ms", p->created_at_ms);
+    bind_text(s, ":signed_by", p->signed_by);
     return stmt_run(s, NULL, e);
 }
 

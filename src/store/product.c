@@ -47,6 +47,7 @@ static void bind_product(struct stmt *s, const struct product *p)
     bind_text(s, ":sign_method", p->sha256_sign ? "SHA256" : "Md5");
     bind_int(s, ":digest_sign", p->digest_sign);
     bind_text(s, ":job_document", p->job_document);
+    bind_text(s, ":public_keys", p->public_keys);
 }
 
 static int read_product(struct stmt *s, struct product *out, struct err *e)
@@ -77,6 +78,7 @@ static int read_product(struct stmt *s, struct product *out, struct err *e)
     p.sha256_sign = strcmp(word, "SHA256") == 0;
     p.digest_sign = col_int(s, 17);
     col_text(s, 18, p.job_document, sizeof p.job_document);
+    col_text(s, 19, p.public_keys, sizeof p.public_keys);
     if (scheme < 0 || transfer < 0 || p.enrolment_secret_len > sizeof p.enrolment_secret)
         return err_set(e, ERR_INTERNAL, "product %s is stored in a form that this otad does not know", p.key);
     p.version_scheme = (enum version_scheme)scheme;

@@ -85,6 +85,7 @@ static int insert(struct db *w, const char *key, struct err *e)
     bind_text(s, ":transfer", "auto");
     bind_text(s, ":sign_method", "Md5");
     bind_int(s, ":digest_sign", 0);
+    bind_text(s, ":public_keys", "");
     bind_text(s, ":job_document", "");
     bind_int(s, ":created_at_ms", 1);
     return stmt_run(s, NULL, e);

@@ -44,6 +44,7 @@ static struct put file(int64_t product_id, const char *version, char digit)
                             .size = 5000000000ULL,
                             .digests = {.sha1 = "s1", .md5 = "m5"},
                             .signature = "c2ln",
+                            .signed_by = "abc1",
                             .image = "esp",
                             .image_version = "v0",
                             .image_project = "thermo-app",
@@ -76,6 +77,7 @@ static void test_comes_back_as_it_went_in(void **state)
     assert_string_equal(back.digests.sha1, "s1");
     assert_string_equal(back.digests.md5, "m5");
     assert_string_equal(back.signature, "c2ln");
+    assert_string_equal(back.signed_by, "abc1");
     assert_string_equal(back.image, "esp");
     assert_string_equal(back.image_version, "v0");
     assert_string_equal(back.image_project, "thermo-app");

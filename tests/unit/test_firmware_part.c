@@ -78,6 +78,7 @@ static struct add part(const struct firmware *f, const char *filename, char digi
                     .part = {.size = 5000000000ULL,
                              .digests = {.sha1 = "s1", .md5 = "m5"},
                              .signature = "c2ln",
+                             .signed_by = "abc2",
                              .created_at_ms = 12345}};
     strcpy(a.part.filename, filename);
     memset(a.part.digests.sha256, digit, 64);
@@ -127,10 +128,12 @@ static void test_comes_back_as_it_went_in(void **state)
     assert_string_equal(back[0].digests.sha1, "s1");
     assert_string_equal(back[0].digests.md5, "m5");
     assert_string_equal(back[0].signature, "c2ln");
+    assert_string_equal(back[0].signed_by, "abc2");
     assert_int_equal(back[0].created_at_ms, 12345);
     assert_int_equal(firmware_get_sha256(f->db, c.part.digests.sha256, &as, &e), 0);
     assert_int_equal(as.id, fw.id);
     assert_string_equal(as.filename, "c.bin");
+    assert_string_equal(as.signed_by, "abc2");
     assert_string_equal(as.requires, ">=0.1");
     assert_int_equal(as.withdrawn_at_ms, 0);
     assert_int_equal(as.size, 5000000000ULL);

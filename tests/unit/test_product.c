@@ -30,6 +30,7 @@ static struct product sample(const char *key)
         .chip = "esp32c3",
         .max_image_bytes = 1310720,
         .success_by_report = true,
+        .public_keys = "ed25519 00ff\n-----BEGIN",
         .created_at_ms = 1700000000123,
     };
 
@@ -53,6 +54,7 @@ static void assert_same(const struct product *a, const struct product *b)
     assert_string_equal(a->chip, b->chip);
     assert_int_equal(a->max_image_bytes, b->max_image_bytes);
     assert_int_equal(a->success_by_report, b->success_by_report);
+    assert_string_equal(a->public_keys, b->public_keys);
     assert_int_equal(a->created_at_ms, b->created_at_ms);
     assert_int_equal(a->revision, b->revision);
 }
@@ -109,6 +111,7 @@ static void test_update_needs_the_stored_revision(void **state)
     p.enrolment_secret_len = 0;
     memset(p.enrolment_secret, 0, sizeof p.enrolment_secret);
     strcpy(p.name, "new");
+    strcpy(p.public_keys, "other");
     assert_int_equal(update(f, &p, &e), 0);
     assert_int_equal(p.revision, 2);
     assert_int_equal(product_get(f->db, "a", &back, &e), 0);
