@@ -19,6 +19,7 @@ struct upload_result {
     struct digests digests;
     struct image_info image;
     char signature[SIGNATURE_TEXT_SIZE];
+    char signed_by[SHA256_TEXT_SIZE]; /* the maker's key; "" otad's own */
 };
 
 struct upload;
@@ -34,12 +35,13 @@ int uploads_open(const struct http_env *env, struct uploads **out, struct err *e
 void uploads_close(struct uploads *set); /* NULL is fine */
 
 /* Before the first byte of the body: the query's product, or that of its part_of, must be there and take
- * `length` bytes (0: not known). ERR_TOO_LARGE for more than the settings allow. */
+ * `length` bytes (0: not known), and what the header fields claim of the file must be what it wants.
+ * ERR_TOO_LARGE for more than the settings allow. */
 int upload_begin(struct uploads *set, const struct request *r, struct db *db, uint64_t length,
                  struct upload **out, struct err *e);
 int upload_write(struct upload *up, const void *bytes, size_t len, struct err *e);
 
-/* Inspects, signs, keeps. */
+/* Inspects, holds it against what was claimed, signs what is otad's to sign, keeps. */
 int upload_store(struct upload *up, struct err *e);
 /* On the writer: the bytes are still there. A deleted row may have taken them along since store. */
 int upload_check(const struct upload *up, struct err *e);

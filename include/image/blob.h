@@ -5,9 +5,9 @@
  *
  * An upload is a pipe of three steps: blob_upload_begin, _write (any number, hashing on the way), then
  * blob_upload_keep (fdatasync, link to its place, fsync of the folders) or blob_upload_drop. Between the last
- * write and keep the caller may inspect the file. Nothing is left behind by a crash: O_TMPFILE where the file
- * system has it, else a name in tmp/ that the next start sweeps. Different uploads may run in different
- * threads, one upload in one thread at a time.
+ * write and keep the caller may inspect the file, or read it. Nothing is left behind by a crash: O_TMPFILE
+ * where the file system has it, else a name in tmp/ that the next start sweeps. Different uploads may run in
+ * different threads, one upload in one thread at a time.
  *
  * A blob is kept before its row is written and removed after its row is gone. Between those steps only the
  * caller knows of it: blobs_sweep runs before uploads are taken, and where blob_remove may have come in
@@ -37,6 +37,8 @@ uint64_t blob_upload_size(const struct blob_upload *up);
 /* Ends hashing; may be called once, before inspect or keep. */
 void blob_upload_digests(struct blob_upload *up, struct digests *out);
 int blob_upload_inspect(struct blob_upload *up, struct image_info *out, struct err *e);
+/* All of it, into blob_upload_size bytes. */
+int blob_upload_read(struct blob_upload *up, void *out, struct err *e);
 /* Durable when it returns 0; the same bytes already there are fine, and a blob that has lost its size is
  * replaced. Ends the upload either way. */
 int blob_upload_keep(struct blob_upload *up, struct err *e);

@@ -28,7 +28,7 @@ struct product {
     bool success_by_report;
     enum transfer transfer;
     bool sha256_sign;                       /* Aliyun's "sign" is the SHA-256, not the MD5 */
-    bool digest_sign;                       /* and our signature goes beside it */
+    bool digest_sign;                       /* and the signature goes beside it */
     char job_document[JOB_DOCUMENT_SIZE];   /* JSON object laid over AWS jobs' documents; "" none */
     char public_keys[MAKER_KEYS_TEXT_SIZE]; /* maker_keys_format; "" otad signs its firmware */
     int64_t created_at_ms;

@@ -50,6 +50,7 @@ static void take_image(const struct upload_result *up, struct firmware *f)
     f->size = up->size;
     f->digests = up->digests;
     str_copy(f->signature, sizeof f->signature, up->signature);
+    str_copy(f->signed_by, sizeof f->signed_by, up->signed_by);
     if (up->image.kind == IMAGE_OPAQUE)
         return;
     str_copy(f->image, sizeof f->image, image_kind_name(up->image.kind));
@@ -158,6 +159,8 @@ static int put(struct request *r, struct db *db, struct err *e)
     if (!*f.filename)
         make_filename(&f);
     rc = firmware_insert(db, &f, &existed, e);
+    if (rc == 0) /* the keys may be others than when the upload began, or the file was stored under others */
+        rc = firmware_check_signer(db, &f, e);
     if (rc)
         return rc;
     if (existed)

@@ -20,7 +20,7 @@ static json_t *image_json(const struct firmware *f)
 }
 
 static void put_file(json_t *j, const char *filename, uint64_t size, const struct digests *digests,
-                     const char *signature)
+                     const char *signature, const char *signed_by)
 {
     char url[16 + SHA256_TEXT_SIZE];
     snprintf(url, sizeof url, "/firmware/%s", digests->sha256);
@@ -30,6 +30,7 @@ static void put_file(json_t *j, const char *filename, uint64_t size, const struc
     json_put_text(j, "sha1", digests->sha1);
     json_put_text(j, "md5", digests->md5);
     json_put_text(j, "signature", signature);
+    json_put_text(j, "signed_by", *signed_by ? signed_by : NULL);
     json_put_text(j, "url", url);
 }
 
@@ -42,7 +43,7 @@ json_t *api_firmware_json(const struct firmware *f)
     json_put_text(j, "version", f->version);
     json_put_text(j, "delta_from", *f->delta_from ? f->delta_from : NULL);
     json_put_text(j, "requires", *f->requires ? f->requires : NULL);
-    put_file(j, f->filename, f->size, &f->digests, f->signature);
+    put_file(j, f->filename, f->size, &f->digests, f->signature, f->signed_by);
     json_put(j, "image", image_json(f));
     json_put_moment(j, "created_at", f->created_at_ms);
     json_put_moment(j, "withdrawn_at", f->withdrawn_at_ms);
@@ -50,10 +51,10 @@ json_t *api_firmware_json(const struct firmware *f)
 }
 
 static void add_file(json_t *files, const char *filename, uint64_t size, const struct digests *digests,
-                     const char *signature)
+                     const char *signature, const char *signed_by)
 {
     json_t *file = json_object();
-    put_file(file, filename, size, digests, signature);
+    put_file(file, filename, size, digests, signature, signed_by);
     json_array_append_new(files, file);
 }
 
@@ -65,9 +66,10 @@ int api_firmware_whole(struct db *db, const struct firmware *f, json_t **out, st
     if (rc)
         return rc;
     json_t *files = json_array();
-    add_file(files, f->filename, f->size, &f->digests, f->signature);
+    add_file(files, f->filename, f->size, &f->digests, f->signature, f->signed_by);
     for (size_t i = 0; i < n; i++)
-        add_file(files, parts[i].filename, parts[i].size, &parts[i].digests, parts[i].signature);
+        add_file(files, parts[i].filename, parts[i].size, &parts[i].digests, parts[i].signature,
+                 parts[i].signed_by);
     *out = api_firmware_json(f);
     json_put(*out, "files", files);
     return 0;

@@ -29,6 +29,7 @@ static void take_upload(const struct upload_result *up, struct firmware_part *pa
     part->size = up->size;
     part->digests = up->digests;
     str_copy(part->signature, sizeof part->signature, up->signature);
+    str_copy(part->signed_by, sizeof part->signed_by, up->signed_by);
 }
 
 int api_firmware_part_put(struct request *r, struct db *db, struct err *e)
@@ -48,6 +49,8 @@ int api_firmware_part_put(struct request *r, struct db *db, struct err *e)
         return rc;
     take_upload(upload_result(r->upload), &part);
     rc = firmware_part_add(db, &f, &part, &existed, e);
+    if (rc == 0) /* all its files, or none, are by keys that the product holds now */
+        rc = firmware_check_signer(db, &f, e);
     if (rc)
         return rc;
     json_t *j;

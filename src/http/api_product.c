@@ -6,8 +6,26 @@
 #include "protocol/aliyun.h"
 #include "protocol/aws.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* What cannot be read is shown as none: uploads say so. */
+static json_t *keys_json(const struct product *p)
+{
+    struct maker_keys keys = {0};
+    struct err e;
+    json_t *list = json_array();
+    maker_keys_parse(p->public_keys, &keys, &e);
+    for (size_t i = 0; i < keys.n; i++) {
+        json_t *j = json_object();
+        json_put_text(j, "fingerprint", keys.key[i].fingerprint);
+        json_put_text(j, "type", maker_key_type_word(keys.key[i].type));
+        json_put_text(j, "pem", keys.key[i].pem);
+        json_array_append_new(list, j);
+    }
+    return list;
+}
 
 static json_t *product_json(const struct product *p)
 {
@@ -28,6 +46,7 @@ static json_t *product_json(const struct product *p)
     json_put_text(j, "sign_method", p->sha256_sign ? "SHA256" : "Md5");
     json_put_bool(j, "digest_sign", p->digest_sign);
     json_put(j, "job_document", *p->job_document ? json_loads(p->job_document, 0, NULL) : json_null());
+    json_put(j, "public_keys", keys_json(p));
     json_put_moment(j, "created_at", p->created_at_ms);
     return j;
 }
@@ -114,12 +133,43 @@ static int keep_document(const json_t *document, struct product *p, struct err *
                             JOB_DOCUMENT_SIZE - 1);
 }
 
+/* Each as PEM; none of them: otad signs. */
+static int keep_keys(const json_t *list, struct product *p, struct err *e)
+{
+    struct maker_keys keys = {0};
+    int rc = 0;
+    for (size_t i = 0; i < json_array_size(list) && rc == 0; i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        rc = text ? maker_keys_add(&keys, text, e)
+                  : err_set(e, ERR_INVALID, "each of public_keys must be a text, a public key in PEM");
+        if (rc)
+            snprintf(e->field, sizeof e->field, "public_keys[%zu]", i);
+    }
+    if (rc == 0)
+        maker_keys_format(&keys, p->public_keys);
+    return rc;
+}
+
+/* Where a protocol's own field for the signature is of ECDSA, its devices can make nothing of another. */
+static int check_keys(const struct product *p, struct err *e)
+{
+    struct maker_keys keys;
+    int rc = maker_keys_parse(p->public_keys, &keys, e);
+    bool aws = strcmp(p->protocol, aws_protocol.name) == 0;
+    bool aliyun = strcmp(p->protocol, aliyun_protocol.name) == 0 && p->digest_sign;
+    if (rc || !maker_keys_have(&keys, MAKER_KEY_ED25519) || (!aws && !aliyun))
+        return rc;
+    return err_field(e, ERR_INVALID, "public_keys",
+                     "a key of Ed25519 is of no use to devices of %s, whose %s is a signature by ECDSA",
+                     aws ? "AWS IoT" : "Aliyun", aws ? "sig-sha256-ecdsa" : "digestsign");
+}
+
 /* secret stays "" when none was given. The key is read where a product is made, and refused elsewhere. */
 static int read_product(const struct request *r, bool making, struct product *p, char secret[SECRET_SIZE],
                         struct err *e)
 {
     struct words w = {0};
-    const json_t *document = NULL;
+    const json_t *document = NULL, *keys = NULL;
     const struct json_field fields[] = {
         {.key = "key", .kind = JSON_KIND_NAME, .out = p->key, .size = sizeof p->key, .required = true},
         {.key = "name", .kind = JSON_KIND_TEXT, .out = p->name, .size = sizeof p->name},
@@ -144,12 +194,17 @@ static int read_product(const struct request *r, bool making, struct product *p,
         {.key = "sign_method", .kind = JSON_KIND_TEXT, .out = w.sign_method, .size = sizeof w.sign_method},
         {.key = "digest_sign", .kind = JSON_KIND_BOOL, .out = &p->digest_sign},
         {.key = "job_document", .kind = JSON_KIND_OBJECT, .out = &document},
+        {.key = "public_keys", .kind = JSON_KIND_ARRAY, .out = &keys},
     };
     int rc = api_read(r, fields + !making, ARRAY_SIZE(fields) - !making, e);
     if (rc == 0)
         rc = apply_words(&w, making, p, e);
     if (rc == 0 && document)
         rc = keep_document(document, p, e);
+    if (rc == 0 && (keys || json_is_null(json_object_get(r->body, "public_keys"))))
+        rc = keep_keys(keys, p, e);
+    if (rc == 0)
+        rc = check_keys(p, e);
     if (rc == 0 && *secret)
         rc = api_secret_check("enrolment_secret", secret, e);
     return rc;

@@ -22,6 +22,8 @@ static const char *const singles[] = {
     "If-Range",
     "If-Unmodified-Since",
     "Range",
+    "X-Content-SHA256",
+    "X-Signature",
 };
 
 /* RFC 9110 5.6.2 */

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "claim.h"
 #include "protocol/aliyun.h"
 #include "store/product.h"
 
@@ -19,6 +20,7 @@ struct uploads {
 struct limits {
     uint64_t image_max_bytes; /* the product's; 0 no limit */
     bool in_blocks;           /* its devices can have no more than ALIYUN_BLOCKS_FILE_MAX */
+    bool in_memory;           /* its signature is verified there: no more than CLAIM_MESSAGE_MAX */
 };
 
 struct upload {
@@ -26,6 +28,7 @@ struct upload {
     struct blob_upload *blob; /* until store */
     struct upload_result result;
     struct limits limits;
+    struct claim claim;
     struct upload *next; /* unsettled */
 };
 
@@ -67,6 +70,10 @@ static int check_size(const struct http_env *env, const struct limits *limits, u
             "the product's transfer is \"mqtt\", and over MQTT Aliyun's devices can have files of up to "
             "%d bytes",
             ALIYUN_BLOCKS_FILE_MAX);
+    if (limits->in_memory && size > CLAIM_MESSAGE_MAX)
+        return err_field(e, ERR_INVALID, "size",
+                         "Ed25519 can sign files of up to %d bytes here: use a key of ECDSA for this one",
+                         CLAIM_MESSAGE_MAX);
     return 0;
 }
 
@@ -102,10 +109,14 @@ int upload_begin(struct uploads *set, const struct request *r, struct db *db, ui
                  struct upload **out, struct err *e)
 {
     struct product p;
+    struct claim claim;
     int rc = find_product(r, db, &p, e);
+    if (rc == 0)
+        rc = claim_read(r, &p, &claim, e);
     if (rc)
         return rc;
     struct limits limits = {.image_max_bytes = (uint64_t)p.max_image_bytes,
+                            .in_memory = claim_needs_message(&claim),
                             .in_blocks =
                                 p.transfer == TRANSFER_MQTT && strcmp(p.protocol, aliyun_protocol.name) == 0};
     rc = check_size(set->env, &limits, length, e);
@@ -116,6 +127,7 @@ int upload_begin(struct uploads *set, const struct request *r, struct db *db, ui
         return err_set(e, ERR_INTERNAL, "no memory for an upload");
     up->set = set;
     up->limits = limits;
+    up->claim = claim;
     rc = blob_upload_begin(set->env->blobs, &up->blob, e);
     if (rc)
         free(up);
@@ -130,12 +142,20 @@ int upload_write(struct upload *up, const void *bytes, size_t len, struct err *e
     return rc ? rc : blob_upload_write(up->blob, bytes, len, e);
 }
 
-static int sign(struct upload *up, struct err *e)
+/* By who may: otad, or the maker. */
+static int settle_signature(struct upload *up, struct err *e)
 {
+    struct upload_result *result = &up->result;
     unsigned char digest[SHA256_BYTES];
-    if (!hex_parse(up->result.digests.sha256, digest, sizeof digest))
+    if (!hex_parse(result->digests.sha256, digest, sizeof digest))
         return err_set(e, ERR_INTERNAL, "the upload has no SHA-256");
-    return sign_sha256(up->set->env->signing_key, digest, up->result.signature, e);
+    int rc = claim_check(&up->claim, up->blob, digest, result->signed_by, e);
+    if (rc)
+        return rc;
+    if (!*result->signed_by)
+        return sign_sha256(up->set->env->signing_key, digest, result->signature, e);
+    base64_format(up->claim.signature.bytes, up->claim.signature.len, result->signature);
+    return 0;
 }
 
 /* Listed before its bytes get their name, so that no settling upload of the same bytes takes them away. */
@@ -173,7 +193,7 @@ int upload_store(struct upload *up, struct err *e)
         return err_set(e, ERR_INVALID, "the file is empty");
     int rc = blob_upload_inspect(up->blob, &up->result.image, e);
     if (rc == 0)
-        rc = sign(up, e);
+        rc = settle_signature(up, e);
     if (rc)
         return rc;
     struct blob_upload *blob = up->blob;

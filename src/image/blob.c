@@ -233,6 +233,19 @@ int blob_upload_inspect(struct blob_upload *up, struct image_info *out, struct e
     return image_inspect(&source, out, e);
 }
 
+int blob_upload_read(struct blob_upload *up, void *out, struct err *e)
+{
+    int64_t got = 1;
+    for (uint64_t at = 0; at < up->size && got > 0; at += (uint64_t)got) {
+        got = read_upload(up, at, (char *)out + at, (size_t)(up->size - at));
+        if (got < 0)
+            return err_errno(e, "cannot read the upload after %" PRIu64 " bytes", at);
+        if (got == 0)
+            return err_set(e, ERR_INTERNAL, "the upload has lost its end after %" PRIu64 " bytes", at);
+    }
+    return 0;
+}
+
 static int link_upload(const struct blob_upload *up, const char *place)
 {
     char path[NAME_SIZE];

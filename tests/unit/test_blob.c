@@ -397,6 +397,23 @@ static void start_empties_tmp(void **state)
     assert_int_equal(open_code(env, kept, 3), 0);
 }
 
+static void upload_is_read_in_place(void **state)
+{
+    const struct env *env = *state;
+    static const size_t lens[] = {0, 1, 70001, (9 << 20) + 1};
+    for (size_t i = 0; i < sizeof lens / sizeof *lens; i++) {
+        unsigned char *bytes = make_bytes(lens[i], (unsigned)i), *back = calloc(1, lens[i] + 1);
+        struct blob_upload *up = upload(env, bytes, lens[i], 16384);
+        struct err e = {0};
+        assert_int_equal(blob_upload_read(up, back, &e), 0);
+        assert_memory_equal(back, bytes, lens[i]);
+        assert_int_equal(back[lens[i]], 0);
+        blob_upload_drop(up);
+        free(bytes);
+        free(back);
+    }
+}
+
 static void upload_is_inspected_in_place(void **state)
 {
     const struct env *env = *state;
@@ -499,6 +516,7 @@ static const struct CMUnitTest tests[] = {
     BLOB_TEST(removed_blob_is_gone),
     BLOB_TEST(sweep_removes_what_is_unknown),
     BLOB_TEST(start_empties_tmp),
+    BLOB_TEST(upload_is_read_in_place),
     BLOB_TEST(upload_is_inspected_in_place),
     BLOB_TEST(folder_that_cannot_be_made_is_named),
 };

@@ -96,6 +96,8 @@ static void refuses(void **state)
         {"GET", "HTTP/1.1", "Host: a\nRange: bytes=0-1\nRange: bytes=2-3\n", ERR_BAD_REQUEST},
         {"GET", "HTTP/1.1", "Host: a\nContent-Type: a\nContent-Type: a\n", ERR_BAD_REQUEST},
         {"GET", "HTTP/1.1", "Host: a\nIdempotency-Key: a\nIdempotency-Key: a\n", ERR_BAD_REQUEST},
+        {"PUT", "HTTP/1.1", "Host: a\nX-Signature: a\nX-Signature: b\n", ERR_BAD_REQUEST},
+        {"PUT", "HTTP/1.1", "Host: a\nX-Content-SHA256: a\nx-content-sha256: a\n", ERR_BAD_REQUEST},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
