@@ -129,7 +129,7 @@ static void no_goal(struct judged *out, const char *version)
 {
     out->verdict = VERDICT_NO_GOAL;
     if (*version)
-        snprintf(out->detail, sizeof out->detail, "it had %.64s, which is not stored", version);
+        snprintf(out->detail, sizeof out->detail, "it had %.64s, of which no file can be offered", version);
     else
         str_copy(out->detail, sizeof out->detail, "what it had is not known");
 }

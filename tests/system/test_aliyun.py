@@ -18,6 +18,7 @@ from conftest import Factory
 from files import pattern
 from fleet import Product, Refused
 from harness import WAIT_S, wait_until
+from maker import Maker
 from walks import run_walk, walk
 
 FOREVER = "2524608000000"  # the time that Link SDK signs
@@ -264,6 +265,15 @@ def test_everything_that_a_push_may_hold(otad, devices):
                           "signMethod", "streamFileId", "md5"]
     assert (push["sign"], push["signMethod"], push["md5"]) == (firmware["sha256"], "SHA256", firmware["md5"])
     assert (push["digestsign"], push["extData"]) == (firmware["signature"], {"_package_udi": '{"z":1}', "k": "v"})
+
+
+def test_a_push_has_its_makers_signature(otad, devices, tmp_path):
+    maker, data = Maker(tmp_path), pattern(301)
+    fleet = Fleet(otad, transfer="mqtt", digest_sign=True, public_keys=[maker.public])
+    device = devices(fleet.sdk("dev01"))
+    device.inform("1.0.0")
+    fleet.campaign(maker.upload(fleet, data))
+    assert maker.takes(data, device.push()["digestsign"])
 
 
 def test_what_waited_is_pushed_to_a_device_that_says_nothing(otad, fleet, devices):

@@ -11,6 +11,7 @@ from conftest import Factory
 from files import DATA, SIZE, pattern
 from fleet import Product, Refused
 from harness import free_ports, problem, wait_until
+from maker import Maker
 from things import Rejected, Thing, certificate, things_folder
 from walks import run_walk, walk
 
@@ -128,6 +129,16 @@ def test_from_start_to_self_test_as_the_c_library_does(otad, fleet):
     again.ask(update, {"status": "SUCCEEDED", "statusDetails": {"reason": "accepted v1.2.0", "updatedBy": "v1.1.0"}})
     otad.wait_state(campaign, thing.name, "succeeded")
     again.next("jobs/notify-next")  # it did not subscribe to it
+
+
+def test_a_job_has_its_makers_signature(otad, folder, devices, tmp_path):
+    maker = Maker(tmp_path)
+    fleet = Fleet(otad, folder, devices, public_keys=[maker.public])
+    thing = fleet.thing()
+    fleet.campaign(maker.upload(fleet.product, DATA))
+    thing.next("jobs/notify-next")
+    (file,) = thing.ask("jobs/start-next", {"clientToken": "tok"})["execution"]["jobDocument"]["afr_ota"]["files"]
+    assert maker.takes(DATA, file["sig-sha256-ecdsa"])
 
 
 def check_signature(otad, text, folder):

@@ -203,7 +203,7 @@ static void test_old_version_not_stored(void **state)
     assert_int_equal(w->sent, 0);
     assert_state(w, made, "d1", EXECUTION_FAILED);
     assert_string_equal(execution_of(w, made, "d1").reason, "incompatible");
-    assert_string_equal(execution_of(w, made, "d1").detail, "it had 1.0, which is not stored");
+    assert_string_equal(execution_of(w, made, "d1").detail, "it had 1.0, of which no file can be offered");
     assert_int_equal(campaign_state(w, made), CAMPAIGN_COMPLETED);
     check_world(w);
 }

@@ -200,10 +200,21 @@ static void test_a_stone_by_another_key_is_none(void **state)
     assert_int_equal(offered_to(w, "d1", goal), stone);
 }
 
+struct rollback {
+    int64_t id, made;
+};
+
 static int rollback_run(struct world *w, struct db *db, void *arg, struct err *e)
 {
-    int64_t made;
-    return campaign_rollback(&w->rollout, db, *(int64_t *)arg, "the test", w->now_ms, &made, e);
+    struct rollback *r = arg;
+    return campaign_rollback(&w->rollout, db, r->id, "the test", w->now_ms, &r->made, e);
+}
+
+static int64_t back(struct world *w, int64_t id)
+{
+    struct rollback r = {.id = id};
+    must(w, rollback_run, &r);
+    return r.made;
 }
 
 /* What they had is stored, and they would not take it. */
@@ -223,12 +234,15 @@ static void test_nothing_is_put_back_that_another_key_signed(void **state)
         inform(w, "d1", "1.1");
         assert_state(w, id, "d1", EXECUTION_SUCCEEDED);
         hold(w, rows[i].keys);
-        must(w, rollback_run, &id);
+        int64_t made = back(w, id);
         later(w, SECOND);
         later(w, SECOND);
         request(w, "d1");
         assert_int_equal(w->sent, 1);
         assert_int_equal(w->out[0].kind == OUTGOING_OFFER, rows[i].offered);
+        if (!rows[i].offered)
+            assert_string_equal(execution_of(w, made, "d1").detail,
+                                "it had 1.0, of which no file can be offered");
         world_leave(w);
         setup(state);
     }
