@@ -263,6 +263,16 @@ def test_a_signature_that_nobody_would_check(otad, product, maker, data):
     assert put(otad, product, data).status == 201
 
 
+def test_a_file_of_no_stated_length(otad, any_maker, data):
+    product, text = product_of(otad, any_maker), any_maker.sign(data)
+    for body, status in ((data[:-1], 422), (data, 201)):
+        connection = otad.connection()
+        connection.request("PUT", f"/api/v1/firmware?product={product.key}&version=1.2.0", body=iter([body[:9000], body[9000:]]),
+                           headers={"Authorization": f"Bearer {otad.token}", "X-Signature": text}, encode_chunked=True)
+        assert connection.getresponse().status == status
+        connection.close()
+
+
 def test_two_signatures_are_one_too_many(otad, maker, data):
     product, text = product_of(otad, maker), maker.sign(data)
     with otad.raw() as sock:
@@ -423,6 +433,20 @@ def test_a_key_that_was_taken_away(otad, tmp_path, devices, data):
     device.inform("1.1.0")
     offer = device.offer("1.2.0")
     assert one.takes(otad.fetch(offer["url"]).data, offer["signature"])
+
+
+def test_the_newest_of_a_public_product(otad, maker, data):
+    """What no campaign names is held against the keys too."""
+    product = Product(otad, public=True)
+    manifest = f"/update/{product.key}/manifest.json"
+    put(otad, product, data, version="1.0.0")
+    assert otad.http("GET", manifest).data["version"] == "1.0.0"
+    keys(otad, product, maker)
+    assert otad.http("GET", manifest).status == 404
+    put(otad, product, data + b"1", maker.sign(data + b"1"), version="1.0.1")
+    assert otad.http("GET", manifest).data["version"] == "1.0.1"
+    keys(otad, product)
+    assert otad.http("GET", manifest).data["version"] == "1.0.0"
 
 
 def test_the_firmware_survives_a_restart(make_otad, maker, data):
