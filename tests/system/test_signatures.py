@@ -337,6 +337,21 @@ def test_further_files_and_deltas(otad, maker, tmp_path, data):
     assert (reply.status, reply.data["signed_by"]) == (201, maker.fingerprint)
 
 
+def test_a_further_file_of_what_another_key_signed(otad, tmp_path, data):
+    """All of a firmware can be released, or nothing of it: to add to what cannot would be no help."""
+    one, other = Maker(tmp_path), Maker(tmp_path)
+    product, more = product_of(otad, one), data + b"more"
+    firmware = put(otad, product, data, one.sign(data)).data
+    keys(otad, product, other)
+    reply = put(otad, product, more, other.sign(more), part_of=firmware["id"], filename="b.bin")
+    problem(reply, 409)
+    assert one.fingerprint in reply.data["detail"]
+    assert len(otad.ok("GET", f"/firmware/{firmware['id']}")["files"]) == 1
+    wait_until(lambda: not blob(otad, more).exists(), what="the end of the file")
+    keys(otad, product, one, other)
+    assert put(otad, product, more, other.sign(more), part_of=firmware["id"], filename="b.bin").status == 201
+
+
 def test_keys_that_change_during_the_upload(otad, tmp_path, data):
     one, other = Maker(tmp_path), Maker(tmp_path)
     product = product_of(otad, one)
