@@ -28,15 +28,18 @@ SELECT f.id, r.signed_by
 FROM firmware f JOIN product p ON p.id = f.product_id JOIN firmware_part r ON r.firmware_id = f.id
 WHERE instr(p.public_keys, r.signed_by) = 0 OR (r.signed_by = '' AND p.public_keys <> '');
 
--- Client certificates that were made here. One that is not listed is of before this table, and good until its end.
+-- Client certificates that were made here, and others that were revoked. One that is not listed is of before this table, or
+-- was signed elsewhere, and is good until its end.
 CREATE TABLE certificate (
-    serial            TEXT    PRIMARY KEY,                 -- lower-case hex
+    id                INTEGER PRIMARY KEY,
+    serial            TEXT    NOT NULL UNIQUE,             -- lower-case hex, an even number of digits
     device_id         INTEGER NOT NULL,                    -- of device, or of one that is gone
-    issued_at_ms      INTEGER NOT NULL,
-    ends_at_ms        INTEGER NOT NULL,
+    issued_at_ms      INTEGER NOT NULL,                    -- 0 not made here
+    ends_at_ms        INTEGER NOT NULL,                    -- 0 not made here
     revoked_at_ms     INTEGER NOT NULL DEFAULT 0           -- 0 good
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX certificate_device ON certificate (device_id);
+CREATE INDEX certificate_ended ON certificate (ends_at_ms) WHERE ends_at_ms > 0;
 
 -- Acts of operators, in the same transaction as what they did. Never changed; the oldest end by age.
 CREATE TABLE audit (

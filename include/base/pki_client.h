@@ -14,6 +14,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include <stdbool.h>
+
 #define PKI_CLIENT_URN "urn:otad:"
 #define PKI_CLIENT_URN_SIZE \
     (sizeof PKI_CLIENT_URN - 1 + PRODUCT_SIZE + DEVICE_SIZE) /* the slash is one end */
@@ -24,5 +26,14 @@
  * that names another device than the common name. */
 int pki_client_identity(const unsigned char *der, size_t len, char common_name[DEVICE_SIZE],
                         char product[PRODUCT_SIZE], char device[DEVICE_SIZE], struct err *e);
+
+/* A certificate's number in lower-case hex, without leading zeros but for an even number of digits. */
+#define PKI_CLIENT_SERIAL_SIZE 41 /* 20 bytes (RFC 5280 4.1.2.2) */
+
+/* Of the certificate; ERR_INVALID for what is none, and for a number that is negative or longer. */
+int pki_client_serial(const unsigned char *der, size_t len, char out[PKI_CLIENT_SERIAL_SIZE], struct err *e);
+
+/* Of a text in hex, in whatever case and with leading zeros; false for another or a longer one. */
+bool pki_client_serial_parse(const char *text, char out[PKI_CLIENT_SERIAL_SIZE]);
 
 #endif

@@ -112,3 +112,50 @@ int pki_client_identity(const unsigned char *der, size_t len, char common_name[D
     str_copy(device, DEVICE_SIZE, found.device);
     return 0;
 }
+
+/* ---- its number */
+
+/* The shortest form: a reader's digits then equal any other's. */
+static bool format_serial(const unsigned char *bytes, size_t len, char out[PKI_CLIENT_SERIAL_SIZE])
+{
+    for (; len > 1 && *bytes == 0; len--)
+        bytes++;
+    if (len == 0 || 2 * len >= PKI_CLIENT_SERIAL_SIZE)
+        return false;
+    hex_format(bytes, len, out);
+    return true;
+}
+
+static int read_serial(X509 *cert, char out[PKI_CLIENT_SERIAL_SIZE], struct err *e)
+{
+    const ASN1_INTEGER *serial = X509_get0_serialNumber(cert);
+    int len = ASN1_STRING_length(serial);
+    if (ASN1_STRING_type(serial) != V_ASN1_INTEGER || len <= 0 ||
+        !format_serial(ASN1_STRING_get0_data(serial), (size_t)len, out))
+        return err_set(e, ERR_INVALID, "the certificate's serial number is negative or too long");
+    return 0;
+}
+
+int pki_client_serial(const unsigned char *der, size_t len, char out[PKI_CLIENT_SERIAL_SIZE], struct err *e)
+{
+    ERR_set_mark();
+    X509 *cert = decode(der, len);
+    int rc = cert ? read_serial(cert, out, e) : err_set(e, ERR_INVALID, "not a certificate in DER");
+    X509_free(cert);
+    ERR_pop_to_mark();
+    return rc;
+}
+
+bool pki_client_serial_parse(const char *text, char out[PKI_CLIENT_SERIAL_SIZE])
+{
+    char digits[PKI_CLIENT_SERIAL_SIZE + 1] = "0";
+    unsigned char bytes[PKI_CLIENT_SERIAL_SIZE / 2];
+    while (text[0] == '0' && text[1])
+        text++;
+    size_t len = strlen(text), odd = len % 2;
+    if (len == 0 || len >= PKI_CLIENT_SERIAL_SIZE)
+        return false;
+    memcpy(digits + odd, text, len + 1);
+    len = (len + odd) / 2;
+    return hex_parse(digits, bytes, len) && format_serial(bytes, len, out);
+}

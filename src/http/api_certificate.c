@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/pki_device.h"
 #include "http/route.h"
+#include "store/certificate.h"
 
 #include <string.h>
 
@@ -46,6 +47,12 @@ static int note(struct db *w, void *arg, struct err *e)
     char end[CLOCK_TEXT_SIZE];
     struct device d;
     int rc = device_get(w, c->wish.product, c->wish.device, &d, e);
+    if (rc)
+        return rc;
+    struct certificate_row row = {
+        .device_id = d.id, .issued_at_ms = c->wish.now_ms, .ends_at_ms = c->made.ends_at_ms};
+    str_copy(row.serial, sizeof row.serial, c->made.serial);
+    rc = certificate_insert(w, &row, e);
     if (rc)
         return rc;
     clock_format(c->made.ends_at_ms, end);

@@ -46,6 +46,10 @@ const struct route route_table[] = {
        private key */
     {"POST", "/api/v1/devices/{product}/{name}/certificate", ROLE_OPERATOR, CSR_BYTES, ROUTE_SLOW,
      api_certificate_create, NULL},
+    {"GET", "/api/v1/devices/{product}/{name}/certificates", ROLE_VIEWER, 0, 0, api_certificate_list,
+     by_page},
+    {"DELETE", "/api/v1/devices/{product}/{name}/certificates/{serial}", ROLE_OPERATOR, 0, ROUTE_WRITES,
+     api_certificate_delete, NULL},
 
     {"PUT", "/api/v1/firmware", ROLE_UPLOADER, 0, ROUTE_WRITES | ROUTE_UPLOAD, api_firmware_put, upload},
     {"GET", "/api/v1/firmware", ROLE_VIEWER, 0, 0, api_firmware_list, of_product},

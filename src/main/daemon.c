@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "model/board.h"
+#include "store/certificate.h"
 #include "store/token.h"
 
 #include <errno.h>
@@ -97,6 +98,12 @@ static int forget_requests(struct db *w, void *arg, struct err *e)
     return idempotency_forget(w, clock_wall_ms() - IDEMPOTENCY_MS, e);
 }
 
+static int forget_certificates(struct db *w, void *arg, struct err *e)
+{
+    (void)arg;
+    return certificate_forget(w, clock_wall_ms() - CERTIFICATE_LISTED_MS, e);
+}
+
 static void check_disk(struct otad *o)
 {
     struct statvfs fs;
@@ -135,6 +142,8 @@ static void each_hour(struct otad *o)
     bool renewed;
     if (store_write(o->store, forget_requests, NULL, &e) < 0)
         log_error("cannot forget old idempotency keys: %s", e.text);
+    if (store_write(o->store, forget_certificates, NULL, &e) < 0)
+        log_error("cannot forget certificates that ended: %s", e.text);
     if (setup_certificates(o, &renewed, &e) < 0)
         log_error("cannot look after the certificate: %s", e.text);
     if (renewed)

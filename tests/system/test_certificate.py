@@ -218,6 +218,58 @@ def test_many_at_once(otad, registered):
     assert [answer.status for answer in answers] == [201] * 8 and len(serials) == 8
 
 
+# ---- lists and ends
+
+def revoke(otad, product, serial, name="d1", **more):
+    return otad.api("DELETE", f"/devices/{product.key}/{name}/certificates/{serial}", **more)
+
+
+def rows(otad, product, name="d1"):
+    return otad.pages(f"/devices/{product.key}/{name}/certificates?limit=2")
+
+
+def test_the_list_of_a_devices_certificates(otad, registered):
+    registered.register("d2")
+    made = [ask(otad, registered, days=days).data for days in (1, 2, 3)]
+    ask(otad, registered, "d2")
+    seen = rows(otad, registered)
+    assert [(row["serial"], row["not_after"]) for row in seen] == [(m["serial"], m["not_after"]) for m in reversed(made)]
+    assert [row["revoked_at"] for row in seen] == [None] * 3
+    assert seen == sorted(seen, key=lambda row: row["issued_at"], reverse=True) and seen[0]["issued_at"]
+    problem(otad.api("GET", f"/devices/{registered.key}/d3/certificates"), 404, "d3")
+
+
+def test_revoking_one(otad, registered):
+    first, second = (ask(otad, registered).data["serial"] for _ in range(2))
+    assert revoke(otad, registered, first.upper()).status == 204
+    at = {row["serial"]: row["revoked_at"] for row in rows(otad, registered)}
+    assert at[second] is None and at[first]
+    line = otad.ok("GET", f"/devices/{registered.key}/d1/timeline")["items"][0]
+    assert (line["kind"], line["text"]) == ("certificate", f"serial {first} revoked, by admin.token")
+    assert revoke(otad, registered, first).status == 204
+    assert {row["serial"]: row["revoked_at"] for row in rows(otad, registered)} == at
+    assert otad.ok("GET", f"/devices/{registered.key}/d1/timeline")["items"][0]["id"] == line["id"]
+
+
+def test_revoking_one_that_was_made_elsewhere(otad, registered):
+    assert revoke(otad, registered, "ABC").status == 204
+    row, = rows(otad, registered)
+    assert (row["serial"], row["issued_at"], row["not_after"]) == ("0abc", None, None) and row["revoked_at"]
+
+
+def test_what_cannot_be_revoked(otad, registered):
+    registered.register("d2")
+    serial = ask(otad, registered).data["serial"]
+    problem(revoke(otad, registered, serial, "d2"), 404, serial)
+    problem(revoke(otad, registered, serial, "d3"), 404, "d3")
+    for text in ("xy", "12:34", "1" * 41):
+        problem(revoke(otad, registered, text), 422, "serial")
+    for role, status in (("viewer", 403), ("uploader", 403), ("operator", 204)):
+        token = otad.ok("POST", "/tokens", {"name": f"revoke {role}", "role": role})["token"]
+        assert otad.api("GET", f"/devices/{registered.key}/d1/certificates", token=token).status == 200
+        assert revoke(otad, registered, serial, token=token).status == status
+
+
 def test_without_the_key_of_the_device_ca(make_otad):
     otad = make_otad()
     product = Product(otad)

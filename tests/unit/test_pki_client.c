@@ -252,6 +252,85 @@ static void no_certificate_at_all(void **state)
     OPENSSL_free(der);
 }
 
+/* ---- its number */
+
+/* Of a certificate with this number, whose bytes are the INTEGER's own. */
+static int serial_of(const char *bytes, int len, bool negative, char out[PKI_CLIENT_SERIAL_SIZE])
+{
+    struct err e;
+    int der_len;
+    X509 *cert = begin();
+    ASN1_INTEGER *serial = X509_get_serialNumber(cert);
+    add_common_name(cert, (struct text){"d", 0});
+    assert_int_equal(ASN1_STRING_set(serial, bytes, len), 1);
+    serial->type = negative ? V_ASN1_NEG_INTEGER : V_ASN1_INTEGER;
+    unsigned char *der = finish(cert, &der_len);
+    int rc = pki_client_serial(der, (size_t)der_len, out, &e);
+    OPENSSL_free(der);
+    assert_int_equal(ERR_peek_error(), 0);
+    return rc;
+}
+
+static void its_number(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        int len;
+        bool negative;
+        const char *want; /* NULL: refused */
+    } rows[] = {
+        {"\x07", 1, false, "07"},
+        {"\x00", 1, false, "00"},
+        {"\xab\x00", 2, false, "ab00"}, /* DER puts a zero before it */
+        {"\x7f\xff", 2, false, "7fff"},
+        {"0123456789abcdefghij", 20, false, "303132333435363738396162636465666768696a"},
+        {"0123456789abcdefghijk", 21, false, NULL},
+        {"\x07", 1, true, NULL},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        char seen[PKI_CLIENT_SERIAL_SIZE] = "?";
+        int rc = serial_of(rows[i].bytes, rows[i].len, rows[i].negative, seen);
+        assert_int_equal(rc, rows[i].want ? 0 : -ERR_INVALID);
+        assert_string_equal(seen, rows[i].want ? rows[i].want : "?");
+    }
+    struct err e;
+    char seen[PKI_CLIENT_SERIAL_SIZE];
+    assert_int_equal(pki_client_serial((const unsigned char *)"0", 1, seen, &e), -ERR_INVALID);
+}
+
+static void a_number_as_people_write_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *want; /* NULL: refused */
+    } rows[] = {
+        {"07", "07"},
+        {"7", "07"},
+        {"0", "00"},
+        {"000", "00"},
+        {"ABcd", "abcd"},
+        {"0abc", "0abc"},
+        {"abc", "0abc"},
+        {"00aB", "ab"},
+        {"0123456789012345678901234567890123456789", "0123456789012345678901234567890123456789"},
+        {"000123456789012345678901234567890123456789", "0123456789012345678901234567890123456789"},
+        {"11234567890123456789012345678901234567890", NULL},
+        {"", NULL},
+        {"ab:cd", NULL},
+        {"0x07", NULL},
+        {"g1", NULL},
+        {" 7", NULL},
+        {"-7", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        char seen[PKI_CLIENT_SERIAL_SIZE] = "?";
+        bool taken = pki_client_serial_parse(rows[i].text, seen);
+        if (taken != (rows[i].want != NULL) || strcmp(seen, taken ? rows[i].want : "?") != 0)
+            fail_msg("%s: %d %s", rows[i].text, taken, seen);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +338,8 @@ int main(void)
         cmocka_unit_test(a_common_name_in_another_encoding),
         cmocka_unit_test(alternative_names_that_cannot_be_read),
         cmocka_unit_test(no_certificate_at_all),
+        cmocka_unit_test(its_number),
+        cmocka_unit_test(a_number_as_people_write_it),
     };
     return cmocka_run_group_tests_name("pki_client", tests, NULL, NULL);
 }
