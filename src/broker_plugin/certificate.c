@@ -18,6 +18,8 @@ int certificate_of(const struct mosquitto *client, struct certificate *out, stru
     if (len <= 0)
         return err_set(e, ERR_INTERNAL, "out of memory");
     int rc = pki_client_identity(der, (size_t)len, out->common_name, out->product, device, e);
+    if (rc == 0)
+        rc = pki_client_serial(der, (size_t)len, out->serial, e);
     OPENSSL_free(der);
     return rc < 0 ? -(int)(e->code = ERR_UNAUTHORIZED) : 1;
 }

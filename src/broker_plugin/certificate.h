@@ -10,6 +10,7 @@ struct mosquitto;
 struct certificate {
     char common_name[DEVICE_SIZE];
     char product[PRODUCT_SIZE]; /* "" it names none */
+    char serial[PKI_CLIENT_SERIAL_SIZE];
 };
 
 /* 1; 0 when none was shown. ERR_UNAUTHORIZED for one that is none of a device's. */

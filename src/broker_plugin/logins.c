@@ -42,6 +42,8 @@ static int judge(const struct protocol *protocol, const struct login *login, con
         return err_set(e, ERR_UNAUTHORIZED, "the product is disabled");
     if (c->known && !c->device_enabled)
         return err_set(e, ERR_UNAUTHORIZED, "the device is disabled");
+    if (c->revoked)
+        return err_set(e, ERR_UNAUTHORIZED, "its certificate is revoked, or was made for another device");
     if (!proven(protocol, login, c))
         return err_set(e, ERR_UNAUTHORIZED, c->known || c->open ? "wrong secret" : "unknown device");
     if (strcmp(login->client_id, OTAD) == 0)
@@ -50,13 +52,14 @@ static int judge(const struct protocol *protocol, const struct login *login, con
 }
 
 /* Whose login it is, for the log too: what is not a name of ours stays "". */
-static int identify(struct plugin *p, const struct login *login, struct arrival *a, struct err *e)
+static int identify(struct plugin *p, const struct login *login, const char *serial, struct arrival *a,
+                    struct err *e)
 {
     struct credentials c;
     a->protocol = protocol_by_login(login, &a->names);
     if (!a->protocol)
         return err_set(e, ERR_UNAUTHORIZED, "it is no login of a protocol that otad speaks");
-    int rc = lookup_find(p->lookup, a->protocol->name, &a->names, &c, e);
+    int rc = lookup_find(p->lookup, a->protocol->name, &a->names, serial, &c, e);
     if (rc < 0)
         return rc;
     a->names = c.names;
@@ -100,7 +103,7 @@ static int begin(struct plugin *p, const struct arrival *a, struct err *e)
 static int device_login(struct plugin *p, const struct mosquitto *client, struct login login)
 {
     struct err e;
-    struct certificate shown;
+    struct certificate shown = {.serial = ""};
     struct arrival a = {
         .client = client, .client_id = login.client_id, .clean = mosquitto_client_clean_session(client)};
     /* until otad's session is there, a report would be acknowledged and go nowhere; the device tries again */
@@ -112,7 +115,7 @@ static int device_login(struct plugin *p, const struct mosquitto *client, struct
         login.common_name_product = shown.product;
     }
     if (rc >= 0)
-        rc = identify(p, &login, &a, &e);
+        rc = identify(p, &login, shown.serial, &a, &e);
     if (rc == 0)
         rc = begin(p, &a, &e);
     if (rc == 0)

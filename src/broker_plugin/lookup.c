@@ -11,12 +11,15 @@
 
 /* sql/ is the daemon's: what the plugin reads is this one line, at each login. Names of things are unique
  * among all products of their protocol. */
+#define REVOKED                                                \
+    "EXISTS (SELECT 1 FROM certificate c WHERE c.serial = ?4 " \
+    "AND (c.revoked_at_ms > 0 OR c.device_id IS NOT d.id)) "
 static const char login[] =
     "SELECT p.protocol, p.key, p.enabled, p.enrolment = 'open', p.enrolment_secret, d.id IS NOT NULL, "
-    "d.enabled, d.secret "
+    "d.enabled, d.secret, " REVOKED
     "FROM product p LEFT JOIN device d ON d.product_id = p.id AND d.name = ?2 WHERE p.key = ?1 "
     "UNION ALL "
-    "SELECT p.protocol, p.key, p.enabled, 0, NULL, 1, d.enabled, d.secret "
+    "SELECT p.protocol, p.key, p.enabled, 0, NULL, 1, d.enabled, d.secret, " REVOKED
     "FROM device d CROSS JOIN product p ON p.id = d.product_id "
     "WHERE ?1 = '' AND d.name = ?2 AND p.protocol = ?3 LIMIT 1";
 
@@ -101,7 +104,8 @@ static int read_row(struct lookup *l, const char *protocol, const char *device, 
     *out = (struct credentials){.product_enabled = sqlite3_column_int(l->stmt, 2),
                                 .open = sqlite3_column_int(l->stmt, 3),
                                 .known = sqlite3_column_int(l->stmt, 5),
-                                .device_enabled = sqlite3_column_int(l->stmt, 6)};
+                                .device_enabled = sqlite3_column_int(l->stmt, 6),
+                                .revoked = sqlite3_column_int(l->stmt, 8)};
     if (!str_copy(out->names.product, sizeof out->names.product, product) ||
         !str_copy(out->names.device, sizeof out->names.device, device))
         return err_set(e, ERR_UNAUTHORIZED, "names that are too long");
@@ -111,7 +115,7 @@ static int read_row(struct lookup *l, const char *protocol, const char *device, 
     return 0;
 }
 
-int lookup_find(struct lookup *l, const char *protocol, const struct login_claim *claim,
+int lookup_find(struct lookup *l, const char *protocol, const struct login_claim *claim, const char *serial,
                 struct credentials *out, struct err *e)
 {
     int rc = connect_store(l, e);
@@ -120,6 +124,7 @@ int lookup_find(struct lookup *l, const char *protocol, const struct login_claim
     sqlite3_bind_text(l->stmt, 1, claim->product, -1, SQLITE_STATIC);
     sqlite3_bind_text(l->stmt, 2, claim->device, -1, SQLITE_STATIC);
     sqlite3_bind_text(l->stmt, 3, protocol, -1, SQLITE_STATIC);
+    sqlite3_bind_text(l->stmt, 4, serial, -1, SQLITE_STATIC);
     int step = sqlite3_step(l->stmt);
     if (step == SQLITE_ROW)
         rc = read_row(l, protocol, claim->device, out, e);

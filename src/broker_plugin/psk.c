@@ -20,7 +20,7 @@ bool psk_find(struct plugin *p, const char *identity, char *out, size_t size)
     char key[PSK_KEY_SIZE];
     if (!psk_claim(identity, &claim) || size < 2 * PSK_KEY_SIZE)
         return false;
-    if (lookup_find(p->lookup, "aliyun", &claim, &c, &e) < 0) {
+    if (lookup_find(p->lookup, "aliyun", &claim, "", &c, &e) < 0) {
         plugin_complain(p, "key of %s/%s refused: %s", claim.product, claim.device, e.text);
         return false;
     }

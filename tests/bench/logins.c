@@ -138,7 +138,7 @@ static struct sample look(struct lookup *l, size_t protocol)
     struct rusage before, after;
     getrusage(RUSAGE_THREAD, &before);
     double begun = now_us();
-    must(lookup_find(l, protocols[protocol], &claim, &c, &e), &e);
+    must(lookup_find(l, protocols[protocol], &claim, "", &c, &e), &e);
     double took = now_us() - begun;
     getrusage(RUSAGE_THREAD, &after);
     if (!c.known || strlen(c.secret) != 32 || strcmp(c.names.product, protocols[protocol]) != 0)

@@ -71,6 +71,27 @@ def test_a_thing_that_was_deleted(otad, cloud, tmp_path):
     context = aws_context(otad, cloud["aws"].key, "aws-gone", tmp_path)
     otad.ok("DELETE", f"/devices/{cloud['aws'].key}/aws-gone")
     assert Session(otad.settings["mqtt_cert_port"], context=context).refused() == NOT_AUTHORISED
+    cloud["aws"].register("aws-gone")
+    assert Session(otad.settings["mqtt_cert_port"], context=context).refused() == NOT_AUTHORISED
+    again = aws(otad, cloud["aws"].key, "aws-gone", tmp_path).connect()
+    assert again.rc == 0
+    again.disconnect()
+
+
+def test_a_certificate_that_was_revoked(otad, cloud, tmp_path):
+    """Its session ends at once; another certificate of the same thing is as good as before."""
+    cloud["aws"].register("aws-lost")
+    path = f"/devices/{cloud['aws'].key}/aws-lost/certificates"
+    contexts = [aws_context(otad, cloud["aws"].key, "aws-lost", tmp_path) for _ in range(2)]
+    _, first = [row["serial"] for row in otad.pages(path)]
+    one = Session(otad.settings["mqtt_cert_port"], context=contexts[0]).connect()
+    assert one.rc == 0
+    otad.ok("DELETE", f"{path}/{first}")
+    assert one.ended.wait(WAIT_S), "the session goes on"
+    assert Session(otad.settings["mqtt_cert_port"], context=contexts[0]).refused() == NOT_AUTHORISED
+    two = Session(otad.settings["mqtt_cert_port"], context=contexts[1]).connect()
+    assert two.rc == 0
+    two.disconnect()
 
 
 # ---- one protocol's login for another's product
