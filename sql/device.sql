@@ -27,6 +27,11 @@ SELECT * FROM device_row WHERE product = :product AND name = :name
 -- name: device_get_mac
 SELECT * FROM device_row WHERE product = :product AND mac = :mac AND mac <> '' ORDER BY id LIMIT 1
 
+-- name: device_get_thing
+SELECT r.*
+FROM device d CROSS JOIN product p ON p.id = d.product_id AND p.protocol = 'aws' CROSS JOIN device_row r ON r.id = d.id
+WHERE d.name = :name LIMIT 1
+
 -- name: device_get_id
 SELECT * FROM device_row WHERE id = :id
 

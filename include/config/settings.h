@@ -18,6 +18,7 @@ struct settings {
     char data_dir[FILE_PATH_SIZE];
     char https_listen[64]; /* address; "::" is every one, IPv4 too */
     int64_t https_port;
+    int64_t https_cert_port; /* with a client certificate; 0 off */
     char public_url[256];    /* "" not given: https://<host name>:<https_port> is used, with a warning */
     int64_t http_port;       /* 0 off */
     int64_t broker;          /* enum broker_mode */

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct client_cert;
 struct MHD_Connection;
 struct tls;         /* certificate and ticket key of the process; thread-safe */
 struct tls_session; /* of one connection */
@@ -29,11 +30,12 @@ struct tls_pair {
     const char *cert_path, *key_path;
 };
 
-int tls_open(const struct tls_pair pairs[], size_t n, struct tls **out, struct err *e);
+/* client_ca: PEM of the CAs of clients, each of which must show a certificate; NULL asks for none. */
+int tls_open(const struct tls_pair pairs[], size_t n, const char *client_ca, struct tls **out, struct err *e);
 /* After the last session has ended. NULL is fine. */
 void tls_close(struct tls *t);
 /* New sessions get the pairs now in the files; one that is bad changes nothing. */
-int tls_reload(struct tls *t, const struct tls_pair pairs[], size_t n, struct err *e);
+int tls_reload(struct tls *t, const struct tls_pair pairs[], size_t n, const char *client_ca, struct err *e);
 
 /* The handshake has not begun. NULL when there is no memory: the session then has libmicrohttpd's own
  * credentials. */
@@ -43,6 +45,12 @@ void tls_session_end(struct tls_session *s);
 /* With each request: the record size the client asked for in its hello can only be set when the handshake is
  * over. */
 void tls_session_request(struct tls_session *s);
+
+/* Whether the other end had to show a certificate. False for NULL. */
+bool tls_session_demands(const struct tls_session *s);
+/* That certificate, which is good: *out is the session's. The signature is verified once a session, resumed
+ * or not, its end is looked at each time. ERR_UNAUTHORIZED (http/client_cert). */
+int tls_session_client(struct tls_session *s, int64_t now_ms, const struct client_cert **out, struct err *e);
 
 /* A short reply's head and body leave as one record: libmicrohttpd hands them over one by one. gather holds
  * back what is sent from now on, where the socket is sure to take it all at once; release lets it go, and

@@ -52,6 +52,8 @@ int device_delete(struct db *w, int64_t id, int64_t now_ms, struct err *e);
 int device_get(struct db *db, const char *product, const char *name, struct device *out, struct err *e);
 /* The oldest device whose name is this MAC address, which is as str_mac makes it. ERR_NOT_FOUND names it. */
 int device_get_mac(struct db *db, const char *product, const char *mac, struct device *out, struct err *e);
+/* The thing of AWS of this name, which is one among all products. ERR_NOT_FOUND names it. */
+int device_get_thing(struct db *db, const char *name, struct device *out, struct err *e);
 int device_get_id(struct db *db, int64_t id, struct device *out, struct err *e);
 int device_seen(struct db *w, int64_t id, int64_t at_ms, struct err *e);
 

@@ -32,6 +32,8 @@ static const struct setting_row {
     {"https_listen", SETTING_TEXT, AT(https_listen), "::", 0, 0, NULL,
      "address to listen on for HTTPS (and HTTP); :: is every address, IPv4 too"},
     {"https_port", SETTING_INT, AT(https_port), "8443", 1, 65535, NULL, "port of HTTPS"},
+    {"https_cert_port", SETTING_INT, AT(https_cert_port), "0", 0, 65535, NULL,
+     "port of HTTPS for devices that show a certificate (docs/tls.md); 0 is off"},
     {"public_url", SETTING_TEXT, AT(public_url), "", 0, 0, NULL,
      "the URL devices reach otad by, as in https://ota.lan:8443; offers carry it"},
     {"http_port", SETTING_INT, AT(http_port), "0", 0, 65535, NULL,

@@ -1,5 +1,6 @@
 #include "exchange.h"
 
+#include "auth_cert.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "http/auth.h"
@@ -137,6 +138,19 @@ static int read_dry(struct request *r, struct err *e)
     return rc;
 }
 
+/* Where a certificate is demanded nothing is said to who has none, whatever else is shown. */
+static int check_who(struct exchange *x, struct db *db)
+{
+    struct request *r = &x->request;
+    const char *header = request_header(r, "Authorization");
+    const struct client_cert *shown;
+    if (!tls_session_demands(x->tls))
+        return auth_check(r, header, db, &x->err);
+    int rc = tls_session_client(x->tls, r->now_ms, &shown, &x->err);
+    x->close = x->close || rc;
+    return rc ? rc : auth_cert_check(r, shown, header, db, &x->err);
+}
+
 /* What a device adds to a URL is not looked at; an operator who asks for what is not there, a rehearsal say,
  * must not get the real thing. */
 static int check_caller(struct exchange *x)
@@ -145,7 +159,7 @@ static int check_caller(struct exchange *x)
     struct db *db;
     int rc = store_reader(x->set->env->store, &db, &x->err);
     if (rc == 0)
-        rc = auth_check(r, request_header(r, "Authorization"), db, &x->err);
+        rc = check_who(x, db);
     if (rc == 0 && !(r->route->flags & (ROUTE_DEVICE | ROUTE_FILE)))
         rc = request_query_check(r, &x->err);
     if (rc == 0)

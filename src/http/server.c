@@ -23,18 +23,19 @@
 #define SOCKET_CONNECTIONS 64
 #define LOG_EVERY_MS       10000
 
-enum kind { KIND_TLS, KIND_PLAIN, KIND_SOCKET, KINDS };
+enum kind { KIND_TLS, KIND_CERT, KIND_PLAIN, KIND_SOCKET, KINDS };
 
 struct listener {
     struct http *http;
     enum kind kind;
-    int fd; /* until libmicrohttpd takes it */
+    struct tls *tls; /* NULL: none. With ticket keys of its own: no session goes on at another door */
+    int fd;          /* until libmicrohttpd takes it */
     struct MHD_Daemon *daemon;
 };
 
 struct http {
     const struct http_env *env;
-    struct tls *tls;
+    char device_ca_path[FILE_PATH_SIZE];
     struct exchanges exchanges;
     struct listener listeners[KINDS];
     char socket_path[FILE_PATH_SIZE];
@@ -79,15 +80,17 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
     int fd = info ? info->connect_fd : -1;
     if (l->kind != KIND_SOCKET)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-    if (l->kind == KIND_TLS)
-        *context = tls_session_begin(l->http->tls, c, fd);
+    if (l->tls)
+        *context = tls_session_begin(l->tls, c, fd);
 }
 
 static void *on_target(void *arg, const char *target, struct MHD_Connection *c)
 {
     struct listener *l = arg;
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct tls_session *tls = l->kind == KIND_TLS && info ? info->socket_context : NULL;
+    struct tls_session *tls = l->tls && info ? info->socket_context : NULL;
+    if (l->kind == KIND_CERT && !tls)
+        return NULL; /* nothing would be demanded of it */
     return exchange_begin(&l->http->exchanges, target, c, tls, l->kind == KIND_SOCKET);
 }
 
@@ -143,17 +146,16 @@ static int start_daemon(struct listener *l, const char *cert_pem, const char *ke
         {threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, threads, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
-    if (l->kind != KIND_TLS)
+    if (!l->tls)
         tls[0].option = MHD_OPTION_END;
     /* not MHD_OPTION_STRICT_FOR_CLIENT: a missing Host would be answered twice; http/guard answers it once */
-    l->daemon =
-        MHD_start_daemon(l->kind == KIND_TLS ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, on_request, l,
-                         MHD_OPTION_EXTERNAL_LOGGER, on_log, l->http, MHD_OPTION_LISTEN_SOCKET, l->fd,
-                         MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT,
-                         IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
-                         MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK, on_target, l,
-                         MHD_OPTION_NOTIFY_COMPLETED, on_completed, l, MHD_OPTION_NOTIFY_CONNECTION,
-                         on_connection, l, MHD_OPTION_ARRAY, pool, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+    l->daemon = MHD_start_daemon(
+        l->tls ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER,
+        on_log, l->http, MHD_OPTION_LISTEN_SOCKET, l->fd, MHD_OPTION_CONNECTION_LIMIT, connections,
+        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK, on_target, l,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, l, MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
+        MHD_OPTION_ARRAY, pool, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
     l->fd = -1;
     if (!l->daemon)
         return err_set(e, ERR_INTERNAL, "the HTTP server did not start");
@@ -167,8 +169,13 @@ static size_t certificates(const struct http_env *env, struct tls_pair out[2])
     return *env->rsa_cert_path ? 2 : 1;
 }
 
+static const char *client_ca(const struct listener *l)
+{
+    return l->kind == KIND_CERT ? l->http->device_ca_path : NULL;
+}
+
 /* libmicrohttpd insists on a pair of its own; sessions get theirs from http/tls. */
-static int start_tls(struct listener *l, struct err *e)
+static int start_tls_on(struct listener *l, int64_t port, struct err *e)
 {
     const struct http_env *env = l->http->env;
     struct tls_pair pairs[2];
@@ -176,18 +183,32 @@ static int start_tls(struct listener *l, struct err *e)
     char *pem = malloc(2 * TLS_PEM_SIZE);
     if (!pem)
         return err_set(e, ERR_INTERNAL, "no memory for a certificate");
-    int rc = tls_open(pairs, certificates(env, pairs), &l->http->tls, e);
+    int rc = tls_open(pairs, certificates(env, pairs), client_ca(l), &l->tls, e);
     if (rc == 0)
         rc = file_read(env->cert_path, pem, TLS_PEM_SIZE, &len, e);
     if (rc == 0)
         rc = file_read(env->key_path, pem + TLS_PEM_SIZE, TLS_PEM_SIZE, &len, e);
     if (rc == 0)
-        rc = listener_tcp(env->settings->https_listen, env->settings->https_port, &l->fd, e);
+        rc = listener_tcp(env->settings->https_listen, port, &l->fd, e);
     if (rc == 0)
         rc = start_daemon(l, pem, pem + TLS_PEM_SIZE, e);
     explicit_bzero(pem, 2 * TLS_PEM_SIZE);
     free(pem);
     return rc;
+}
+
+static int start_tls(struct listener *l, struct err *e)
+{
+    return start_tls_on(l, l->http->env->settings->https_port, e);
+}
+
+static int start_cert(struct listener *l, struct err *e)
+{
+    struct http *h = l->http;
+    if (h->env->settings->https_cert_port == 0)
+        return 0;
+    int rc = file_path(h->device_ca_path, h->env->cert_dir, "device-ca.pem", e);
+    return rc ? rc : start_tls_on(l, h->env->settings->https_cert_port, e);
 }
 
 static int start_plain(struct listener *l, struct err *e)
@@ -222,14 +243,17 @@ static void free_all(struct http *h)
 {
     stop_daemons(h);
     exchanges_close(&h->exchanges);
-    tls_close(h->tls);
+    for (size_t i = 0; i < KINDS; i++)
+        tls_close(h->listeners[i].tls);
     free(h);
 }
 
 int http_start(const struct http_env *env, struct http **out, struct err *e)
 {
-    static int (*const start[KINDS])(struct listener *, struct err *) = {
-        [KIND_TLS] = start_tls, [KIND_PLAIN] = start_plain, [KIND_SOCKET] = start_socket};
+    static int (*const start[KINDS])(struct listener *, struct err *) = {[KIND_TLS] = start_tls,
+                                                                         [KIND_CERT] = start_cert,
+                                                                         [KIND_PLAIN] = start_plain,
+                                                                         [KIND_SOCKET] = start_socket};
     struct http *h = calloc(1, sizeof *h);
     if (!h)
         return err_set(e, ERR_INTERNAL, "no memory for the HTTP server");
@@ -250,7 +274,13 @@ int http_start(const struct http_env *env, struct http **out, struct err *e)
 int http_reload_certificate(struct http *h, struct err *e)
 {
     struct tls_pair pairs[2];
-    return tls_reload(h->tls, pairs, certificates(h->env, pairs), e);
+    size_t n = certificates(h->env, pairs);
+    int rc = 0;
+    for (size_t i = 0; i < KINDS && rc == 0; i++) {
+        struct listener *l = &h->listeners[i];
+        rc = l->tls ? tls_reload(l->tls, pairs, n, client_ca(l), e) : 0;
+    }
+    return rc;
 }
 
 void http_stop(struct http *h, int64_t drain_ms)

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "client_cert.h"
 
 #include <gnutls/gnutls.h>
 #include <linux/sockios.h>
@@ -23,6 +24,7 @@
 
 struct credentials { /* counted: one for the process, one for each session that uses it */
     gnutls_certificate_credentials_t cert;
+    bool demands; /* a certificate of clients */
     atomic_uint users;
 };
 
@@ -39,7 +41,8 @@ struct tls_session {
     int fd;
     size_t record_bytes; /* asked for in the hello; 0 nothing, or done */
     bool gathering;
-    uint64_t following; /* at least so many bytes are still to be sent */
+    uint64_t following;         /* at least so many bytes are still to be sent */
+    struct client_cert *client; /* NULL: not verified yet */
 };
 
 static void credentials_release(struct credentials *c)
@@ -76,7 +79,18 @@ static int load_pair(gnutls_certificate_credentials_t cert, const struct tls_pai
     return 0;
 }
 
-static int credentials_load(const struct tls_pair pairs[], size_t n, struct credentials **out, struct err *e)
+static int load_client_ca(struct credentials *c, const char *path, struct err *e)
+{
+    int rc = path ? gnutls_certificate_set_x509_trust_file(c->cert, path, GNUTLS_X509_FMT_PEM) : 0;
+    if (path && rc <= 0)
+        return err_set(e, ERR_INVALID, "the CA of devices %s cannot be used: %s", path,
+                       rc < 0 ? gnutls_strerror(rc) : "it holds no certificate");
+    c->demands = path;
+    return 0;
+}
+
+static int credentials_load(const struct tls_pair pairs[], size_t n, const char *client_ca,
+                            struct credentials **out, struct err *e)
 {
     struct credentials *c = calloc(1, sizeof *c);
     char *pem = malloc(2 * TLS_PEM_SIZE);
@@ -91,6 +105,8 @@ static int credentials_load(const struct tls_pair pairs[], size_t n, struct cred
         rc = load_pair(c->cert, &pairs[i], pem, e);
     explicit_bzero(pem, 2 * TLS_PEM_SIZE);
     free(pem);
+    if (rc == 0)
+        rc = load_client_ca(c, client_ca, e);
     if (rc)
         credentials_release(c);
     else
@@ -121,10 +137,10 @@ static void ticket_key_renew(struct tls *t)
     t->ticket_key_at_ms = now_ms;
 }
 
-int tls_open(const struct tls_pair pairs[], size_t n, struct tls **out, struct err *e)
+int tls_open(const struct tls_pair pairs[], size_t n, const char *client_ca, struct tls **out, struct err *e)
 {
     struct credentials *c;
-    int rc = credentials_load(pairs, n, &c, e);
+    int rc = credentials_load(pairs, n, client_ca, &c, e);
     if (rc)
         return rc;
     struct tls *t = calloc(1, sizeof *t);
@@ -149,10 +165,10 @@ void tls_close(struct tls *t)
     free(t);
 }
 
-int tls_reload(struct tls *t, const struct tls_pair pairs[], size_t n, struct err *e)
+int tls_reload(struct tls *t, const struct tls_pair pairs[], size_t n, const char *client_ca, struct err *e)
 {
     struct credentials *new, *old;
-    int rc = credentials_load(pairs, n, &new, e);
+    int rc = credentials_load(pairs, n, client_ca, &new, e);
     if (rc)
         return rc;
     pthread_mutex_lock(&t->lock);
@@ -221,6 +237,8 @@ struct tls_session *tls_session_begin(struct tls *t, struct MHD_Connection *conn
         gnutls_session_ticket_enable_server(s->session, &t->ticket_key);
     pthread_mutex_unlock(&t->lock);
     gnutls_credentials_set(s->session, GNUTLS_CRD_CERTIFICATE, s->credentials->cert);
+    if (s->credentials->demands)
+        gnutls_certificate_server_set_request(s->session, GNUTLS_CERT_REQUIRE);
     gnutls_session_set_ptr(s->session, s);
     gnutls_transport_set_ptr2(s->session, gnutls_transport_get_ptr(s->session), s);
     gnutls_transport_set_vec_push_function(s->session, on_push);
@@ -230,9 +248,34 @@ struct tls_session *tls_session_begin(struct tls *t, struct MHD_Connection *conn
 
 void tls_session_end(struct tls_session *s)
 {
-    if (s)
-        credentials_release(s->credentials);
+    if (!s)
+        return;
+    credentials_release(s->credentials);
+    free(s->client);
     free(s);
+}
+
+bool tls_session_demands(const struct tls_session *s)
+{
+    return s && s->credentials->demands;
+}
+
+int tls_session_client(struct tls_session *s, int64_t now_ms, const struct client_cert **out, struct err *e)
+{
+    if (!s->client) {
+        struct client_cert shown;
+        int rc = client_cert_verify(s->session, &shown, e);
+        if (rc)
+            return rc;
+        s->client = malloc(sizeof shown);
+        if (!s->client)
+            return err_set(e, ERR_INTERNAL, "no memory for a client certificate");
+        *s->client = shown;
+    }
+    if (now_ms >= s->client->ends_at_ms)
+        return err_set(e, ERR_UNAUTHORIZED, "the client certificate has expired");
+    *out = s->client;
+    return 0;
 }
 
 void tls_session_request(struct tls_session *s)

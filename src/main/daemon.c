@@ -392,6 +392,8 @@ static void greet(const struct otad *o)
 {
     const struct settings *s = &o->settings;
     log_info("otad " OTAD_VERSION " serves %s (HTTPS on port %lld)", s->public_url, (long long)s->https_port);
+    if (s->https_cert_port)
+        log_info("HTTPS with a client certificate on port %lld", (long long)s->https_cert_port);
     if (s->broker == BROKER_MANAGED)
         greet_mqtt(s);
     else

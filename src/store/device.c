@@ -133,6 +133,18 @@ int device_get_mac(struct db *db, const char *product, const char *mac, struct d
     return rc < 0 ? rc : read_device(s, out, e);
 }
 
+int device_get_thing(struct db *db, const char *name, struct device *out, struct err *e)
+{
+    STMT_AUTO struct stmt *s = db_stmt(db, Q_DEVICE_GET_THING);
+    int rc;
+
+    bind_text(s, ":name", name);
+    rc = stmt_step(s, e);
+    if (rc == 0)
+        return err_set(e, ERR_NOT_FOUND, "there is no thing %s", name);
+    return rc < 0 ? rc : read_device(s, out, e);
+}
+
 int device_get_id(struct db *db, int64_t id, struct device *out, struct err *e)
 {
     STMT_AUTO struct stmt *s = db_stmt(db, Q_DEVICE_GET_ID);
