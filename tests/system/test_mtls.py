@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import uuid
 
@@ -18,6 +19,7 @@ from harness import WAIT_S, basic, free_ports, problem, read_reply, wait_until
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 OFFER = "/api/v1/device/offer"
+NOT_AUTHORISED = 5
 
 
 def openssl(*args):
@@ -186,6 +188,21 @@ def test_the_usual_port_asks_for_no_certificate(otad):
             done = subprocess.run(["openssl", "s_client", "-connect", f"localhost:{port}", "-CAfile", otad.ca, version], text=True,
                                   stdin=subprocess.DEVNULL, capture_output=True, timeout=WAIT_S, check=False)
             assert ("Acceptable client certificate CA names" in done.stdout) == asked, done.stdout
+
+
+def test_old_tls(make_otad, tmp_path):
+    """In the compatible profile, RSA key exchange too."""
+    otad = make_otad({"https_cert_port": free_ports(1)[0], "tls_profile": "compatible"})
+    board = Board(otad, tmp_path)
+    context = context_of(otad, board.certificate(key_type="rsa")[0], ssl.TLSVersion.TLSv1_2)
+    context.set_ciphers("AES128-SHA@SECLEVEL=0")
+    line = Line(otad, context)
+    assert line.ask().status == 204
+    line = resume(line, otad, context)
+    assert line.tls.cipher()[0] == "AES128-SHA" and line.ask().status == 204
+    otad.ok("PATCH", board.path, {"enabled": False})
+    problem(line.ask(), 403, "switched off")
+    line.close()
 
 
 # ---- what does not
@@ -491,3 +508,50 @@ def test_new_files_on_hup(make_otad, tmp_path):
     line = Line(otad, context)
     assert line.ask().status == 204
     line.close()
+
+
+# ---- the same at the broker
+
+def connack(otad, context, name, session=None, port=None):
+    """The return code of a thing's CONNECT, and the line."""
+    plain = socket.create_connection(("localhost", port or otad.settings["mqtt_cert_port"]), timeout=WAIT_S)
+    with context.wrap_socket(plain, server_hostname="localhost", session=session) as tls:
+        body = b"\0\x04MQTT\x04\x02\0\x3c" + struct.pack(">H", len(name)) + name.encode()
+        tls.sendall(bytes([0x10, len(body)]) + body)
+        answer = tls.recv(4)
+        assert answer[:1] == b"\x20", answer
+        return answer[3], tls.session_reused, tls.session
+
+
+def thing(otad, tmp_path):
+    product = Product(otad, protocol="aws")
+    return Board(otad, tmp_path, product, f"{product.key}-thing")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_session_that_goes_on_at_the_broker(otad, tmp_path, version):
+    board = thing(otad, tmp_path)
+    pem, serial = board.certificate()
+    context = context_of(otad, pem, version)
+    code, _, session = connack(otad, context, board.name)
+    assert code == 0
+    assert connack(otad, context, board.name, session)[:2] == (0, True)
+    otad.ok("DELETE", f"{board.path}/certificates/{serial}")
+    assert connack(otad, context, board.name, session)[:2] == (NOT_AUTHORISED, True)
+    bare = context_of(otad, None, version)
+    _, _, session = connack(otad, bare, board.name, port=otad.mqtt_port)
+    assert connack(otad, bare, board.name, session, otad.mqtt_port)[:2] == (NOT_AUTHORISED, True)
+    with pytest.raises((OSError, AssertionError)):
+        connack(otad, bare, board.name, session)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_expired_when_its_session_goes_on_at_the_broker(make_otad, tmp_path, version):
+    otad = make_otad({"mqtt_cert_port": free_ports(1)[0]}, clock=True)
+    board = thing(otad, tmp_path)
+    context = context_of(otad, board.certificate(days=1)[0], version)
+    otad.clock.set(otad.clock.now_ms + 86_400_000 - 60_000)
+    code, _, session = connack(otad, context, board.name)
+    assert code == 0
+    otad.clock.set(otad.clock.now_ms + 120_000)
+    assert connack(otad, context, board.name, session)[:2] == (NOT_AUTHORISED, True)
