@@ -10,13 +10,13 @@
 #ifndef OTAD_HTTP_EXCHANGE_H
 #define OTAD_HTTP_EXCHANGE_H
 
+#include "base/worker.h"
 #include "http/guard.h"
 #include "http/http.h"
 #include "http/request.h"
 #include "http/tls.h"
 #include "http/upload.h"
 #include "http/url.h"
-#include "worker.h"
 
 #include <microhttpd.h>
 #include <pthread.h>

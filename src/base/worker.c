@@ -1,4 +1,4 @@
-#include "worker.h"
+#include "base/worker.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -37,13 +37,13 @@ int worker_start(struct worker **out, struct err *e)
 {
     struct worker *w = calloc(1, sizeof *w);
     if (!w)
-        return err_set(e, ERR_INTERNAL, "no memory for the upload thread");
+        return err_set(e, ERR_INTERNAL, "no memory for a working thread");
     w->last = &w->first;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->wake, NULL);
     if (pthread_create(&w->thread, NULL, run, w) != 0) {
         free(w);
-        return err_set(e, ERR_INTERNAL, "cannot start the upload thread");
+        return err_set(e, ERR_INTERNAL, "cannot start a working thread");
     }
     *out = w;
     return 0;

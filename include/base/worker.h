@@ -1,7 +1,7 @@
 /* worker.h: one thread with a queue, for what may wait for a disk or compute for long, and is not the store's
  * writing. */
-#ifndef OTAD_HTTP_WORKER_H
-#define OTAD_HTTP_WORKER_H
+#ifndef OTAD_BASE_WORKER_H
+#define OTAD_BASE_WORKER_H
 
 #include "base/err.h"
 
