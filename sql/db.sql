@@ -50,5 +50,15 @@ PRAGMA quick_check(1)
 -- name: store_foreign_key_check
 PRAGMA foreign_key_check
 
+-- name: store_next_table
+SELECT name FROM sqlite_schema WHERE type = 'table' AND name > :after ORDER BY name LIMIT 1
+
+-- A table and its indices, a snapshot of its own for each: the WAL is not held for as long as the whole file takes.
+-- name: store_quick_check_table
+SELECT * FROM pragma_quick_check(:table) LIMIT 1
+
+-- name: store_foreign_key_check_table
+SELECT * FROM pragma_foreign_key_check(:table) LIMIT 1
+
 -- name: store_copy
 VACUUM INTO :path

@@ -10,6 +10,7 @@
 /* One row a kind of failure: name, HTTP status (RFC 9110), stable word in JSON and logs. */
 #define ERR_TABLE(X)                                           \
     X(ERR_INTERNAL, 500, "internal")                           \
+    X(ERR_DAMAGED, 500, "damaged")                             \
     X(ERR_BAD_REQUEST, 400, "bad_request")                     \
     X(ERR_UNAUTHORIZED, 401, "unauthorized")                   \
     X(ERR_FORBIDDEN, 403, "forbidden")                         \

@@ -11,6 +11,8 @@
 #include "mqtt/mqtt.h"
 #include "rollout/campaign.h"
 
+struct keeper;
+
 struct otad { /* all parts; main's own */
     struct settings settings;
     char cert_dir[FILE_PATH_SIZE];
@@ -18,6 +20,8 @@ struct otad { /* all parts; main's own */
     struct seal seal;
     struct signing_key *signing_key;
     struct store *store;
+    bool ended_well; /* the last time, and so the store is looked at while it serves */
+    struct keeper *keeper;
     struct blobs *blobs;
     struct rollout rollout;
     struct http_env http_env;
@@ -30,12 +34,23 @@ int daemon_run(const struct settings *settings);
 
 /* ---- setup.c: what must be there before anything runs */
 int setup_data_dir(struct otad *o, struct err *e); /* makes it, locks it: ERR_CONFLICT when another has it */
+int setup_store(struct otad *o, struct err *e);    /* opens it; ERR_DAMAGED: nothing was changed */
 int setup_keys(struct otad *o, struct err *e);
 /* Those that the profile needs. *renewed is written on failure too: one may be new when another failed. */
 int setup_certificates(struct otad *o, bool *renewed, struct err *e);
 int setup_admin_token(struct otad *o, struct err *e);
-int setup_blobs(struct otad *o, struct err *e); /* opens them and removes those without a row */
-void setup_public_url(struct otad *o);          /* fills it in and warns of what devices could not use */
-void setup_check_profile(const struct otad *o); /* warns of a certificate that tls_profile is not for */
+int setup_blobs(struct otad *o, struct err *e);      /* opens them and removes those without a row */
+void setup_public_url(struct otad *o);               /* fills it in and warns of what devices could not use */
+void setup_check_profile(const struct otad *o);      /* warns of a certificate that tls_profile is not for */
+void setup_say_how_to_restore(const struct otad *o); /* to the log */
+/* The mark of a start whose end has not come yet goes: all is on disk. */
+void setup_unmark(const struct otad *o);
+
+/* ---- keeper.c: a thread for work of minutes on the store that changes nothing in it: first the check of the
+ * whole of it, if that was not done before the start. */
+int keeper_start(struct otad *o, struct keeper **out, struct err *e);
+void keeper_halt(struct keeper *k); /* what it does is given up soon; it may be told more than once */
+/* Ends it. False: it has found the store damaged. NULL is fine. */
+bool keeper_stop(struct keeper *k);
 
 #endif

@@ -6,7 +6,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum board_part { BOARD_STORE, BOARD_BROKER, BOARD_DISK, BOARD_PARTS };
+enum board_part {
+    BOARD_STORE, /* whether it takes changes */
+    BOARD_CHECK, /* whether it is whole, as far as it has been looked at */
+    BOARD_BROKER,
+    BOARD_DISK,
+    BOARD_PARTS
+};
 
 struct board_row {
     bool ok;

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,8 +24,17 @@ struct db;    /* one connection */
 struct stmt;  /* a prepared statement of a connection, ready to bind */
 
 /* Opens or creates the store at path, migrates it, checks it, starts the writer. An flock on the data
- * directory keeps a second instance away; that is main's business. */
+ * directory keeps a second instance away; that is main's business. ERR_DAMAGED: it was left as it is, its WAL
+ * too. */
 int store_open(const char *path, struct store **out, struct err *e);
+/* The same for one that was closed in order, so that checking the whole of it may wait: store_check. */
+int store_open_unchecked(const char *path, struct store **out, struct err *e);
+/* Looks at every table while others read and write; ends with ERR_BUSY soon after *halt is true. Any thread
+ * that may wait. */
+int store_check(struct store *s, atomic_bool *halt, struct err *e);
+/* A copy of the store as it is at this moment in the file `to`, which is made, or replaced; others go on
+ * writing. Any thread that may wait; ends like store_check. */
+int store_copy(struct store *s, const char *to, atomic_bool *halt, struct err *e);
 /* Runs what is queued, checkpoints, closes. Nobody may use the store or a db of it any more. */
 void store_close(struct store *s);
 

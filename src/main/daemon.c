@@ -284,13 +284,6 @@ static int start_http_env(struct otad *o, struct err *e)
     return find_certificates(o, e);
 }
 
-static int open_store(struct otad *o, struct err *e)
-{
-    char path[FILE_PATH_SIZE];
-    int rc = file_path(path, o->settings.data_dir, "otad.db", e);
-    return rc < 0 ? rc : store_open(path, &o->store, e);
-}
-
 static void end_sessions(void *mqtt, const char *product, const char *device)
 {
     mqtt_end_sessions(mqtt, product, device);
@@ -333,7 +326,9 @@ static int start(struct otad *o, int *exit_code, struct err *e)
     if (rc == 0)
         setup_check_profile(o);
     if (rc == 0)
-        rc = open_store(o, e);
+        rc = setup_store(o, e);
+    if (rc == 0)
+        rc = keeper_start(o, &o->keeper, e);
     if (rc == 0)
         rc = setup_blobs(o, e);
     if (rc == 0)
@@ -353,6 +348,8 @@ static int start(struct otad *o, int *exit_code, struct err *e)
 /* In the opposite order; what never started is NULL. */
 static void stop(struct otad *o)
 {
+    if (o->keeper)
+        keeper_halt(o->keeper);
     if (o->http)
         http_stop(o->http, DRAIN_MS);
     if (o->mqtt)
@@ -361,8 +358,11 @@ static void stop(struct otad *o)
         broker_stop(o->broker);
     if (o->store && o->rollout.presence)
         each_minute(o);
+    bool whole = keeper_stop(o->keeper);
     if (o->store)
         store_close(o->store);
+    if (o->store && whole)
+        setup_unmark(o);
     rollout_forget(&o->rollout);
     if (o->rollout.presence)
         presence_close(o->rollout.presence);
@@ -419,6 +419,8 @@ int daemon_run(const struct settings *settings)
     }
     if (start(&o, &exit_code, &e) < 0) {
         log_error("%s", e.text);
+        if (e.code == ERR_DAMAGED)
+            setup_say_how_to_restore(&o);
     } else {
         exit_code = 0;
         greet(&o);

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-static const char *const part_names[BOARD_PARTS] = {"store", "broker", "disk"};
+static const char *const part_names[BOARD_PARTS] = {"store", "check", "broker", "disk"};
 static const char *const counter_names[BOARD_COUNTERS] = {
     "mqtt_reports",        "mqtt_bad",  "mqtt_offers",    "mqtt_waiting", "mqtt_blocks",
     "mqtt_blocks_dropped", "downloads", "download_bytes", "requests"};

@@ -3,6 +3,7 @@
 
 #include "base/str.h"
 #include "db_private.h"
+#include "model/board.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,6 +19,7 @@
     1000 /* pages: 4 MB of WAL between the checkpoints that commits pay for, each of which is waited for */
 #define SQL_LENGTH_MAX  (64 * 1024)
 #define LIKE_LENGTH_MAX 256
+#define HALT_STEPS      10000 /* of SQLite's machine, between two looks at whether it shall end: a millisecond */
 
 struct stmt {
     struct db *db;
@@ -41,11 +43,15 @@ static enum err_code err_code_of(sqlite3 *handle, int rc)
     switch (rc & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
+    case SQLITE_INTERRUPT:
         return ERR_BUSY;
     case SQLITE_FULL:
         return ERR_NO_SPACE;
     case SQLITE_CONSTRAINT:
         return ERR_CONFLICT;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return ERR_DAMAGED;
     case SQLITE_IOERR: {
         int system = sqlite3_system_errno(handle);
         return system == ENOSPC || system == EDQUOT ? ERR_NO_SPACE : ERR_INTERNAL;
@@ -57,7 +63,10 @@ static enum err_code err_code_of(sqlite3 *handle, int rc)
 
 static int db_failed(struct db *db, const char *what, int rc, struct err *e)
 {
-    return err_set(e, err_code_of(db->handle, rc), "store: %s: %s", what, sqlite3_errmsg(db->handle));
+    err_set(e, err_code_of(db->handle, rc), "store: %s: %s", what, sqlite3_errmsg(db->handle));
+    if (e->code == ERR_DAMAGED) /* for good: no commit that goes well takes it back */
+        board_set(BOARD_CHECK, false, "%s", e->text);
+    return -(int)e->code;
 }
 
 /* ---- connections */
@@ -67,7 +76,7 @@ static int configure(struct db *db, enum db_mode mode, struct err *e)
 {
     static const struct {
         int option, value;
-        bool readers_only;
+        bool readers_only; /* of either kind */
     } switches[] = {
         {SQLITE_DBCONFIG_ENABLE_FKEY, 1, false},
         {SQLITE_DBCONFIG_DEFENSIVE, 1, false},
@@ -78,7 +87,7 @@ static int configure(struct db *db, enum db_mode mode, struct err *e)
     for (size_t i = 0; i < ARRAY_SIZE(switches); i++) {
         int now = -1;
 
-        if (switches[i].readers_only && mode != DB_READER)
+        if (switches[i].readers_only && mode == DB_WRITER)
             continue;
         sqlite3_db_config(db->handle, switches[i].option, switches[i].value, &now);
         if (now != switches[i].value)
@@ -89,9 +98,11 @@ static int configure(struct db *db, enum db_mode mode, struct err *e)
     sqlite3_limit(db->handle, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, LIKE_LENGTH_MAX);
     sqlite3_extended_result_codes(db->handle, 1);
     sqlite3_busy_timeout(db->handle, BUSY_MS);
-    sqlite3_wal_autocheckpoint(db->handle, mode == DB_READER ? 0 : AUTOCHECKPOINT);
+    sqlite3_wal_autocheckpoint(db->handle, mode == DB_WRITER ? AUTOCHECKPOINT : 0);
     if (db_run(db, Q_DB_TEMP_STORE, e) < 0)
         return -(int)e->code;
+    if (mode == DB_COPIER)
+        return 0;
     return db_run(db, mode == DB_READER ? Q_DB_QUERY_ONLY : Q_DB_SYNCHRONOUS, e);
 }
 
@@ -104,7 +115,7 @@ static void count_nothing(void)
 
 int db_open(const char *path, enum db_mode mode, struct db **out, struct err *e)
 {
-    int flags = (mode == DB_READER ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) | SQLITE_OPEN_NOMUTEX;
+    int flags = (mode == DB_WRITER ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX;
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct db *db = calloc(1, sizeof *db);
     int rc;
@@ -134,6 +145,21 @@ void db_close(struct db *db)
         sqlite3_finalize(db->stmts[i].handle);
     sqlite3_close(db->handle);
     free(db);
+}
+
+void db_keep_wal(struct db *db)
+{
+    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+}
+
+static int is_asked_to_end(void *halt)
+{
+    return atomic_load((atomic_bool *)halt);
+}
+
+void db_end_by(struct db *db, atomic_bool *halt)
+{
+    sqlite3_progress_handler(db->handle, halt ? HALT_STEPS : 0, halt ? is_asked_to_end : NULL, halt);
 }
 
 /* ---- statements */

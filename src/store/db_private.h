@@ -2,7 +2,9 @@
  * db.c.
  *
  *   db.c       one connection and its statements
- *   migrate.c  whether a file is a store of ours, whole, and of this schema
+ *   migrate.c  whether a file is a store of ours, and of this schema
+ *   check.c    whether it is whole
+ *   copy.c     copies of it
  *   writer.c   the thread that runs jobs, commits for them and checkpoints
  *   store.c    all of it together, and each thread's reader */
 #ifndef OTAD_STORE_DB_PRIVATE_H
@@ -12,11 +14,17 @@
 
 #define STORE_APPLICATION_ID 0x4F544144 /* 'OTAD', as sql/db.sql claims it */
 
-enum db_mode { DB_WRITER, DB_READER };
+/* A copier is a reader that VACUUM INTO works on: its own file it cannot write to either. */
+enum db_mode { DB_WRITER, DB_READER, DB_COPIER };
 
 int db_open(const char *path, enum db_mode mode, struct db **out, struct err *e);
 /* Runs and closes nothing else: statements still in use are ended first. NULL is fine. */
 void db_close(struct db *db);
+
+/* Closing it leaves the WAL as it is: of a file that is damaged nothing is to change. */
+void db_keep_wal(struct db *db);
+/* Its statements end with ERR_BUSY soon after *halt is true; NULL: never again. */
+void db_end_by(struct db *db, atomic_bool *halt);
 
 /* One named statement without parameters, to its end. */
 int db_run(struct db *db, enum query q, struct err *e);
@@ -45,7 +53,18 @@ struct migration db_migration(size_t i);
 size_t db_migrations(void);
 
 /* Makes an empty file a store, brings an older one up to date (a copy beside it first), refuses what is none,
- * is damaged, or was made by a newer otad. list is ordered by number. */
+ * is damaged
+ * (looked at when it is to be changed), or was made by a newer otad. list is ordered by number. */
 int migrate(struct db *w, const char *path, const struct migration list[], size_t n, struct err *e);
+
+/* ---- check.c: ERR_DAMAGED says what is damaged */
+int check_file(struct db *db, const char *path,
+               struct err *e);                      /* at once: the pages, and what refers to what */
+int check_references(struct db *db, struct err *e); /* the second half alone */
+int check_tables(struct db *db, const char *path, struct err *e); /* the same, a table at a time */
+
+/* ---- copy.c: makes or replaces the file `to`, 0600, on disk when it returns 0. From a writer's or a
+ * copier's connection: the state of one moment. */
+int copy_file(struct db *db, const char *to, struct err *e);
 
 #endif

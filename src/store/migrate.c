@@ -2,10 +2,7 @@
 
 #include "base/file.h"
 
-#include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 /* *version is 0 for a file that nobody has written to yet. */
 static int identify(struct db *w, const char *path, int newest, int64_t *version, struct err *e)
@@ -30,57 +27,20 @@ static int identify(struct db *w, const char *path, int newest, int64_t *version
     return 0;
 }
 
-static int check_whole(struct db *w, const char *path, struct err *e)
-{
-    STMT_AUTO struct stmt *s = db_stmt(w, Q_STORE_QUICK_CHECK);
-    char said[160] = "";
-    int rc = stmt_step(s, e);
-
-    if (rc < 0)
-        return err_wrap(e, "%s", path);
-    if (rc > 0)
-        col_text(s, 0, said, sizeof said);
-    if (strcmp(said, "ok") != 0)
-        return err_set(e, ERR_INTERNAL, "%s is damaged: %s", path, said);
-    return 0;
-}
-
 /* What could not be written in another schema's terms would be lost by the migration: a copy stays beside the
- * store. The empty file is made first because SQLite would make it readable for all. */
+ * store. */
 static int copy_aside(struct db *w, const char *path, int64_t version, struct err *e)
 {
     char copy[FILE_PATH_SIZE];
-    struct stmt *s;
-    int fd;
 
     if (snprintf(copy, sizeof copy, "%s.schema-%lld", path, (long long)version) >= (int)sizeof copy)
         return err_set(e, ERR_INTERNAL, "path %s is too long", path);
-    fd = open(copy, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return err_errno(e, "cannot write %s", copy);
-    close(fd);
-    s = db_stmt(w, Q_STORE_COPY);
-    bind_text(s, ":path", copy);
-    return stmt_run(s, NULL, e) < 0 ? err_wrap(e, "copy of the store before its migration") : 0;
-}
-
-/* Foreign keys are held statement by statement from here on; only a migration, which may rebuild a table, can
- * leave a row without its parent. */
-static int check_foreign_keys(struct db *w, int number, struct err *e)
-{
-    STMT_AUTO struct stmt *s = db_stmt(w, Q_STORE_FOREIGN_KEY_CHECK);
-    char table[64];
-    int rc = stmt_step(s, e);
-
-    if (rc <= 0)
-        return rc;
-    col_text(s, 0, table, sizeof table);
-    return err_set(e, ERR_INTERNAL, "after migration %d a row of %s refers to nothing", number, table);
+    return copy_file(w, copy, e) < 0 ? err_wrap(e, "copy of the store before its migration") : 0;
 }
 
 static int apply(struct db *w, const struct migration *m, struct err *e)
 {
-    if (db_script(w, m->sql, e) < 0 || check_foreign_keys(w, m->number, e) < 0)
+    if (db_script(w, m->sql, e) < 0 || check_references(w, e) < 0)
         return err_wrap(e, "migration %d", m->number);
     return db_version_set(w, m->number, e);
 }
@@ -111,11 +71,11 @@ int migrate(struct db *w, const char *path, const struct migration list[], size_
 
     if (rc == 0)
         rc = db_run(w, Q_STORE_WAL, e);
-    if (rc == 0)
-        rc = check_whole(w, path, e);
     if (rc < 0 || version == newest)
         return rc;
     if (version > 0)
+        rc = check_file(w, path, e);
+    if (rc == 0 && version > 0)
         rc = copy_aside(w, path, version, e);
     return rc < 0 ? rc : upgrade(w, version, list, n, e);
 }

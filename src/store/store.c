@@ -120,9 +120,37 @@ int store_reader(struct store *s, struct db **out, struct err *e)
     return 0;
 }
 
+/* ---- what takes long, on a connection of its own */
+
+int store_check(struct store *s, atomic_bool *halt, struct err *e)
+{
+    struct db *db;
+    int rc = db_open(s->path, DB_READER, &db, e);
+
+    if (rc < 0)
+        return rc;
+    db_end_by(db, halt);
+    rc = check_tables(db, s->path, e);
+    db_close(db);
+    return rc;
+}
+
+int store_copy(struct store *s, const char *to, atomic_bool *halt, struct err *e)
+{
+    struct db *db;
+    int rc = db_open(s->path, DB_COPIER, &db, e);
+
+    if (rc < 0)
+        return rc;
+    db_end_by(db, halt);
+    rc = copy_file(db, to, e);
+    db_close(db);
+    return rc;
+}
+
 /* ---- opening and closing */
 
-static int open_file(struct store *s, const char *path, struct err *e)
+static int open_file(struct store *s, const char *path, bool check, struct err *e)
 {
     struct migration list[MIGRATION_MAX];
     size_t n = db_migrations();
@@ -139,17 +167,23 @@ static int open_file(struct store *s, const char *path, struct err *e)
         return err_errno(e, "cannot open the store %s", path);
     close(fd);
     rc = db_open(path, DB_WRITER, &s->w, e);
-    return rc < 0 ? rc : migrate(s->w, path, list, n, e);
+    if (rc == 0)
+        rc = migrate(s->w, path, list, n, e);
+    if (rc == 0 && check)
+        rc = check_file(s->w, path, e);
+    if (rc < 0 && s->w)
+        db_keep_wal(s->w);
+    return rc;
 }
 
-int store_open(const char *path, struct store **out, struct err *e)
+static int open_store(const char *path, bool check, struct store **out, struct err *e)
 {
     struct store *s = calloc(1, sizeof *s);
     int rc;
 
     if (!s)
         return err_set(e, ERR_INTERNAL, "out of memory");
-    rc = open_file(s, path, e);
+    rc = open_file(s, path, check, e);
     if (rc == 0 && pthread_key_create(&s->reader_key, reader_thread_ended) != 0)
         rc = err_set(e, ERR_INTERNAL, "no thread key for the store's readers");
     else if (rc == 0 && (rc = writer_start(path, s->w, &s->writer, e)) < 0)
@@ -161,8 +195,19 @@ int store_open(const char *path, struct store **out, struct err *e)
     }
     pthread_mutex_init(&s->lock, NULL);
     board_set(BOARD_STORE, true, "ok");
+    board_set(BOARD_CHECK, true, check ? "ok" : "not yet looked at");
     *out = s;
     return 0;
+}
+
+int store_open(const char *path, struct store **out, struct err *e)
+{
+    return open_store(path, true, out, e);
+}
+
+int store_open_unchecked(const char *path, struct store **out, struct err *e)
+{
+    return open_store(path, false, out, e);
 }
 
 void store_close(struct store *s)

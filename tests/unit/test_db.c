@@ -559,7 +559,7 @@ static void test_junk_is_refused(void **state)
     write_at(other, 0,
              "not a database, but long enough that its first bytes can be looked at, and a few more behind",
              0);
-    assert_int_equal(store_open(other, &s, &e), -ERR_INTERNAL);
+    assert_int_equal(store_open(other, &s, &e), -ERR_DAMAGED);
     assert_non_null(strstr(e.text, "other.db"));
     assert_non_null(strstr(e.text, "not a database"));
 }
@@ -572,8 +572,132 @@ static void test_damage_is_refused(void **state)
     store_close(p->store);
     p->store = NULL;
     write_at(p->path, 2 * 4096 + 3, "\377\377\377\377", 0);
-    assert_int_equal(store_open(p->path, &p->store, &e), -ERR_INTERNAL);
+    assert_int_equal(store_open(p->path, &p->store, &e), -ERR_DAMAGED);
     assert_non_null(strstr(e.text, "otad.db"));
+}
+
+/* The root page of an index: no statement that is run at the start comes by it. */
+static off_t index_page(const char *path)
+{
+    char command[256];
+    FILE *pipe;
+    long page = 0;
+
+    snprintf(command, sizeof command,
+             "sqlite3 -readonly %s \"SELECT rootpage FROM sqlite_schema WHERE name = 'timeline_device'\"",
+             path);
+    pipe = popen(command, "r");
+    assert_non_null(pipe);
+    assert_int_equal(fscanf(pipe, "%ld", &page), 1);
+    pclose(pipe);
+    assert_true(page > 1);
+    return (page - 1) * 4096;
+}
+
+static void test_check_finds_damage_in_an_index(void **state)
+{
+    struct place *p = *state;
+    atomic_bool halt = false;
+    struct err e;
+
+    assert_int_equal(store_check(p->store, &halt, &e), 0);
+    store_close(p->store);
+    p->store = NULL;
+    write_at(p->path, index_page(p->path), "\377\377\377\377", 0);
+    assert_int_equal(store_open(p->path, &p->store, &e), -ERR_DAMAGED);
+    assert_int_equal(store_open_unchecked(p->path, &p->store, &e), 0);
+    assert_int_equal(store_check(p->store, &halt, &e), -ERR_DAMAGED);
+    assert_non_null(strstr(e.text, p->path));
+    assert_non_null(strstr(e.text, "damaged"));
+}
+
+static void test_check_finds_a_row_without_its_parent(void **state)
+{
+    struct place *p = *state;
+    atomic_bool halt = false;
+    struct err e;
+
+    store_close(p->store);
+    p->store = NULL;
+    script(p->path, "PRAGMA foreign_keys = OFF; INSERT INTO device_tag VALUES (77, 'a', 'b')");
+    assert_int_equal(store_open(p->path, &p->store, &e), -ERR_DAMAGED);
+    assert_non_null(strstr(e.text, "device_tag"));
+    assert_int_equal(store_open_unchecked(p->path, &p->store, &e), 0);
+    assert_int_equal(store_check(p->store, &halt, &e), -ERR_DAMAGED);
+    assert_non_null(strstr(e.text, "device_tag"));
+}
+
+static void test_copy_is_a_store_of_its_own(void **state)
+{
+    struct place *p = *state;
+    atomic_bool halt = false;
+    char other[128];
+    struct stat st;
+    struct err e;
+
+    snprintf(other, sizeof other, "%s/other.db", p->dir);
+    assert_int_equal(store_write(p->store, insert_one, (void *)"before", &e), 0);
+    assert_int_equal(store_copy(p->store, other, &halt, &e), 0);
+    assert_int_equal(store_write(p->store, insert_one, (void *)"after", &e), 0);
+    assert_int_equal(stat(other, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    store_close(p->store);
+    assert_int_equal(store_open(other, &p->store, &e), 0);
+    assert_true(stored(reader(p->store), "before"));
+    assert_false(stored(reader(p->store), "after"));
+}
+
+static int many_rows(struct db *w, void *arg, struct err *e)
+{
+    (void)arg;
+    return db_script(w,
+                     "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 50000)"
+                     " INSERT INTO idempotency SELECT 0, i, x'00', 1, '', 'reply', i FROM n",
+                     e);
+}
+
+static void test_check_and_copy_end_when_they_are_told_to(void **state)
+{
+    struct place *p = *state;
+    atomic_bool halt = true;
+    char other[128];
+    struct err e;
+
+    snprintf(other, sizeof other, "%s/other.db", p->dir);
+    assert_int_equal(store_write(p->store, many_rows, NULL, &e), 0);
+    assert_int_equal(store_check(p->store, &halt, &e), -ERR_BUSY);
+    assert_int_equal(store_copy(p->store, other, &halt, &e), -ERR_BUSY);
+    atomic_store(&halt, false);
+    assert_int_equal(store_check(p->store, &halt, &e), 0);
+    assert_int_equal(store_copy(p->store, other, &halt, &e), 0);
+}
+
+/* Killed with a WAL, and damaged: both stay as they are, byte for byte. */
+static void test_refused_store_keeps_its_wal(void **state)
+{
+    struct place *p = *state;
+    char wal[128];
+    struct stat before, after;
+    struct err e;
+    pid_t child;
+
+    store_close(p->store);
+    p->store = NULL;
+    snprintf(wal, sizeof wal, "%s-wal", p->path);
+    write_at(p->path, index_page(p->path), "\377\377\377\377", 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        if (store_open_unchecked(p->path, &p->store, &e) == 0)
+            store_write(p->store, insert_one, (void *)"kept", &e);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(stat(wal, &before), 0);
+    assert_true(before.st_size > 0);
+    assert_int_equal(store_open(p->path, &p->store, &e), -ERR_DAMAGED);
+    assert_int_equal(stat(wal, &after), 0);
+    assert_int_equal(after.st_size, before.st_size);
 }
 
 /* A process that is killed after its commit, without closing anything: the WAL is what the next start finds.
@@ -689,6 +813,11 @@ int main(void)
         IN_STORE(test_foreign_database_is_refused_unchanged),
         IN_STORE(test_junk_is_refused),
         IN_STORE(test_damage_is_refused),
+        IN_STORE(test_check_finds_damage_in_an_index),
+        IN_STORE(test_check_finds_a_row_without_its_parent),
+        IN_STORE(test_copy_is_a_store_of_its_own),
+        IN_STORE(test_check_and_copy_end_when_they_are_told_to),
+        IN_STORE(test_refused_store_keeps_its_wal),
         IN_STORE(test_commit_survives_kill),
         IN_STORE(test_migrations_go_forward_with_a_copy),
         IN_STORE(test_failed_migration_changes_nothing),
