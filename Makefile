@@ -61,7 +61,7 @@ HARDEN_LDFLAGS := -Wl,-z,relro,-z,now,-z,noexecstack
 LDFLAGS := -pie $(HARDEN_LDFLAGS) $(INSTRUMENT)
 LIBS := -lmicrohttpd -lgnutls -lssl -lcrypto -lmosquitto -ljansson -lcbor -lsqlite3 -linih -lpthread
 
-ROOMS := base model config store image rollout protocol http mqtt
+ROOMS := base model config store image backup rollout protocol http mqtt
 LIB_SRC := $(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c))
 LIB_OBJ := $(LIB_SRC:src/%.c=$(BUILD)/obj/%.o)
 PLUGIN_BASE := err str json clock digest crc16 seal file pki_client

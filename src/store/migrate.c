@@ -4,8 +4,7 @@
 
 #include <stdio.h>
 
-/* *version is 0 for a file that nobody has written to yet. */
-static int identify(struct db *w, const char *path, int newest, int64_t *version, struct err *e)
+int identify(struct db *w, const char *path, int newest, int64_t *version, struct err *e)
 {
     int64_t application = 0, tables = 0;
     int rc = db_number(w, Q_STORE_APPLICATION_ID, &application, e);

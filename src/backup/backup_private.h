@@ -1,0 +1,24 @@
+/* backup_private.h: what making, listing and putting back know of each other. */
+#ifndef OTAD_BACKUP_PRIVATE_H
+#define OTAD_BACKUP_PRIVATE_H
+
+#include "backup/backup.h"
+#include "manifest.h"
+#include "tree.h"
+
+#define BACKUP_MAKING     ".making-" /* before the name: not all there yet */
+#define BACKUP_GONE       ".gone-"   /* no longer all there */
+#define BACKUP_ASIDE      ".before-" /* behind the name of what a restore has replaced */
+#define BACKUP_STAMP_SIZE 17         /* "20261127T021500Z" */
+
+void backup_stamp(int64_t at_ms, char out[BACKUP_STAMP_SIZE]);
+/* A name that backup_make gives. */
+bool backup_is_name(const char *name);
+void backup_of(const struct manifest *m, const char *name, bool ok, struct backup *out);
+
+#define BLOB_PLACE_SIZE MANIFEST_PATH_SIZE
+void backup_blob_place(const char *sha256, char out[BLOB_PLACE_SIZE]); /* "blobs/ab/abcd..." */
+/* The folder that path stands in, made when it is not there. */
+int backup_parent(const char *path, struct err *e);
+
+#endif
