@@ -1,8 +1,10 @@
 /* backup.h: copies of all that otad keeps, and putting one back. A folder for each:
  *
- *   <dir>/20261127T021500Z/manifest.json   what was kept: every file, its size, SHA-256 and mode; written
- * last otad.db         the store as it was at one moment blobs/ab/<sha>  the files that its rows name keys/
- * certs/ admin.token
+ *   <dir>/20261127T021500.123Z/
+ *       manifest.json   every file: its size, its SHA-256, its mode; written last
+ *       otad.db         the store as it was at one moment
+ *       blobs/ab/abcd…  the files that its rows name
+ *       keys/ certs/    and admin.token
  *
  * It is made under a name that begins with a dot and gets its own when all of it is on disk, so half a backup
  * never looks like one. It holds the keys that open the store's secrets: who has a backup has them.
@@ -21,7 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BACKUP_NAME_SIZE 24 /* "20261127T021500Z", and "-2" for a second one in that second */
+#define BACKUP_NAME_SIZE 24 /* "20261127T021500.123Z", and "-2" for another of that moment */
 
 struct backup {
     char name[BACKUP_NAME_SIZE];
@@ -39,8 +41,9 @@ int backup_make(struct store *store, const char *data_dir, const char *dir, int6
 /* Newest first; *out is the caller's to free, NULL when there are none. Folders with another name, or without
  * a manifest that can be read, are none. A dir that is not there has none. */
 int backup_list(const char *dir, struct backup **out, size_t *n, struct err *e);
-/* Of those, keeps the newest `keep` that are ok, and removes what is older. */
-int backup_prune(const char *dir, size_t keep, size_t *removed, struct err *e);
+/* Of those, keeps the newest `keep` that are ok, and the one with the name `spare` (NULL: none), and removes
+ * what is older. */
+int backup_prune(const char *dir, size_t keep, const char *spare, size_t *removed, struct err *e);
 /* Removes what was begun by a process that was killed. */
 int backup_sweep(const char *dir, struct err *e);
 

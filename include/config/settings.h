@@ -39,6 +39,9 @@ struct settings {
     char broker_plugin[FILE_PATH_SIZE]; /* "" otad_broker.so beside otad, else the installed one */
     int64_t http_threads;               /* 0 one a core */
     int64_t max_connections;
+    char backup_dir[FILE_PATH_SIZE]; /* "" <data_dir>/backups */
+    int64_t backup_every_ms;         /* 0 never */
+    int64_t backup_keep;
     int64_t presence_timeout_ms; /* external broker without our plugin */
 };
 

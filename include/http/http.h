@@ -2,8 +2,10 @@
 #ifndef OTAD_HTTP_HTTP_H
 #define OTAD_HTTP_HTTP_H
 
+#include "backup/backups.h"
 #include "base/seal.h"
 #include "base/sign.h"
+#include "base/worker.h"
 #include "config/settings.h"
 #include "image/blob.h"
 #include "rollout/rollout.h"
@@ -27,6 +29,8 @@ struct http_env {
     /* ends the sessions of a device at the broker, of all of a product where device is ""; may be NULL */
     void (*end_sessions)(void *arg, const char *product, const char *device);
     void *end_sessions_arg;
+    struct backups *backups;
+    struct worker *keeper; /* for routes with ROUTE_LONG */
 };
 
 struct http;

@@ -13,6 +13,8 @@ enum route_flags {
     ROUTE_DEVICE = 16, /* for devices (Basic), and for operators of the route's role too */
     ROUTE_FILE = 32,   /* GET and HEAD of a file: proofs of http/file */
     ROUTE_SLOW = 64,   /* the handler runs on the upload thread, and may compute and wait: store_write */
+    ROUTE_LONG =
+        1024, /* as ROUTE_SLOW, for what takes minutes: on the keeper's thread, so that uploads go on */
     ROUTE_FUSE = 128, /* OneNET's: {product}/{device} of the path is who asks, a token its proof; http/fuse */
     ROUTE_TERSE = 256, /* a file for clients with room for the least of heads */
     ROUTE_DRY = 512,   /* with ?dry_run=1 it runs as a slow one and writes nothing; its query has dry_run */
@@ -50,6 +52,7 @@ handler_fn api_campaign_create, api_campaign_list, api_campaign_get, api_campaig
     api_campaign_pause, api_campaign_resume, api_campaign_advance, api_campaign_cancel, api_campaign_retry,
     api_campaign_rollback, api_campaign_executions, api_campaign_failures, api_execution_get;
 handler_fn api_token_create, api_token_list, api_token_delete;
+handler_fn api_backup_create, api_backup_list;
 handler_fn api_status, api_health, api_signing_key, api_ca;
 handler_fn api_self_offer, api_self_report; /* a device about itself */
 handler_fn api_file;                        /* /firmware/{name} */

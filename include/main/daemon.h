@@ -32,6 +32,11 @@ struct otad { /* all parts; main's own */
 
 int daemon_run(const struct settings *settings);
 
+/* ---- restore.c: commands; named: a backup's folder, NULL the newest good one. Exit codes: 65 it is damaged,
+ * 66 there is none, 74 a file cannot be read or written, 75 an otad runs on the data directory. */
+int command_restore(const struct settings *settings, const char *named);
+int command_verify(const struct settings *settings, const char *named);
+
 /* ---- setup.c: what must be there before anything runs */
 int setup_data_dir(struct otad *o, struct err *e); /* makes it, locks it: ERR_CONFLICT when another has it */
 int setup_store(struct otad *o, struct err *e);    /* opens it; ERR_DAMAGED: nothing was changed */
@@ -47,8 +52,11 @@ void setup_say_how_to_restore(const struct otad *o); /* to the log */
 void setup_unmark(const struct otad *o);
 
 /* ---- keeper.c: a thread for work of minutes on the store that changes nothing in it: first the check of the
- * whole of it, if that was not done before the start. */
+ * whole of it, if that was not done before the start; then backups. */
+int setup_backup_dir(const struct otad *o, char out[FILE_PATH_SIZE], struct err *e);
 int keeper_start(struct otad *o, struct keeper **out, struct err *e);
+void keeper_serve(struct keeper *k, struct http_env *env); /* what HTTP asks of it */
+void keeper_tick(struct keeper *k, int64_t now_ms);        /* has a backup made when one is due */
 void keeper_halt(struct keeper *k); /* what it does is given up soon; it may be told more than once */
 /* Ends it. False: it has found the store damaged. NULL is fine. */
 bool keeper_stop(struct keeper *k);

@@ -9,7 +9,7 @@
 #define BACKUP_MAKING     ".making-" /* before the name: not all there yet */
 #define BACKUP_GONE       ".gone-"   /* no longer all there */
 #define BACKUP_ASIDE      ".before-" /* behind the name of what a restore has replaced */
-#define BACKUP_STAMP_SIZE 17         /* "20261127T021500Z" */
+#define BACKUP_STAMP_SIZE 21         /* "20261127T021500.123Z" */
 
 void backup_stamp(int64_t at_ms, char out[BACKUP_STAMP_SIZE]);
 /* A name that backup_make gives. */

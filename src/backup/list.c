@@ -14,17 +14,15 @@ void backup_stamp(int64_t at_ms, char out[BACKUP_STAMP_SIZE])
     char text[CLOCK_TEXT_SIZE]; /* 2026-11-27T02:15:00.000Z */
     size_t n = 0;
     clock_format(at_ms, text);
-    text[19] = '\0';
     for (const char *p = text; *p; p++)
         if (*p != '-' && *p != ':')
             out[n++] = *p;
-    out[n++] = 'Z';
     out[n] = '\0';
 }
 
 bool backup_is_name(const char *name)
 {
-    static const char shape[] = "00000000T000000Z";
+    static const char shape[] = "00000000T000000.000Z";
     size_t n = sizeof shape - 1;
     for (size_t i = 0; i < n; i++)
         if (shape[i] == '0' ? !isdigit((unsigned char)name[i]) : name[i] != shape[i])
@@ -127,7 +125,7 @@ static int remove_one(const char *dir, const char *name, struct err *e)
     return rc < 0 ? rc : tree_remove(gone, e);
 }
 
-int backup_prune(const char *dir, size_t keep, size_t *removed, struct err *e)
+int backup_prune(const char *dir, size_t keep, const char *spare, size_t *removed, struct err *e)
 {
     struct backup *all = NULL;
     size_t n = 0, kept = 0;
@@ -136,7 +134,7 @@ int backup_prune(const char *dir, size_t keep, size_t *removed, struct err *e)
     for (size_t i = 0; rc == 0 && i < n; i++) {
         if (kept < keep)
             kept += all[i].ok;
-        else if ((rc = remove_one(dir, all[i].name, e)) == 0)
+        else if (!(spare && strcmp(all[i].name, spare) == 0) && (rc = remove_one(dir, all[i].name, e)) == 0)
             ++*removed;
     }
     free(all);

@@ -30,7 +30,7 @@ static int take_blob(const struct making *m, const struct blob_row *row, bool *h
 {
     char place[BLOB_PLACE_SIZE], to[FILE_PATH_SIZE], from[FILE_PATH_SIZE];
     const char *const sources[] = {m->data_dir, m->previous};
-    struct file_sum sum;
+    struct file_sum sum = {0};
     backup_blob_place(row->sha256, place);
     int rc = file_path(to, m->work, place, e);
     if (rc == 0)
@@ -91,7 +91,7 @@ static int take_store(struct making *m, struct store *store, struct err *e)
 {
     struct manifest_file file = {.path = "otad.db", .mode = 0600};
     char path[FILE_PATH_SIZE];
-    struct file_sum sum;
+    struct file_sum sum = {0};
     struct db *reader, *copy = NULL;
     int rc = file_path(path, m->work, file.path, e);
     if (rc == 0)
@@ -122,7 +122,7 @@ static int take_file(struct making *m, const char *place, struct err *e)
 {
     char from[FILE_PATH_SIZE], to[FILE_PATH_SIZE];
     struct manifest_file file = {.mode = 0600};
-    struct file_sum sum;
+    struct file_sum sum = {0};
     struct stat st;
     int rc = file_path(from, m->data_dir, place, e);
     if (rc == 0)
@@ -186,7 +186,7 @@ static int take_all(struct making *m, struct store *store, struct err *e)
     return rc < 0 ? rc : tree_sync(m->work, e);
 }
 
-/* Free in dir: a second one of the same second gets a number. */
+/* Free in dir: another one of the same moment gets a number. */
 static int choose_name(struct making *m, const char *dir, int64_t now_ms, struct err *e)
 {
     char path[FILE_PATH_SIZE], stamp[BACKUP_STAMP_SIZE];
@@ -198,7 +198,7 @@ static int choose_name(struct making *m, const char *dir, int64_t now_ms, struct
             return rc;
         snprintf(m->name, sizeof m->name, "%s-%d", stamp, i);
     }
-    return err_set(e, ERR_CONFLICT, "there are backups of this second already in %s", dir);
+    return err_set(e, ERR_CONFLICT, "there are backups of this moment already in %s", dir);
 }
 
 static int find_previous(struct making *m, const char *dir, struct err *e)

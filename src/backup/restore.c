@@ -15,7 +15,7 @@
 static int verify_file(const struct manifest_file *f, const char *folder, struct err *e)
 {
     char path[FILE_PATH_SIZE];
-    struct file_sum sum;
+    struct file_sum sum = {0};
     int rc = file_path(path, folder, f->path, e);
     if (rc == 0)
         rc = tree_hash(path, NULL, &sum, e);
@@ -70,7 +70,7 @@ struct restoring {
 /* False: it is not there, or has other bytes. */
 static int is_same(const char *path, const struct manifest_file *f, bool *same, struct err *e)
 {
-    struct file_sum sum;
+    struct file_sum sum = {0};
     int rc = tree_has(path, f->size) ? tree_hash(path, NULL, &sum, e) : -ERR_NOT_FOUND;
     *same = rc == 0 && strcmp(sum.sha256, f->sha256) == 0;
     return rc == -ERR_NOT_FOUND ? 0 : rc;
@@ -80,7 +80,7 @@ static int is_same(const char *path, const struct manifest_file *f, bool *same, 
 static int put(const char *from, const char *to, const struct manifest_file *f, struct err *e)
 {
     char temp[FILE_PATH_SIZE];
-    struct file_sum sum;
+    struct file_sum sum = {0};
     int n = snprintf(temp, sizeof temp, "%s.restoring", to);
     if (n >= (int)sizeof temp)
         return err_set(e, ERR_INTERNAL, "the path %.80s... is too long", to);

@@ -70,6 +70,12 @@ static const struct setting_row {
      "threads that serve HTTP; 0 is one a core"},
     {"max_connections", SETTING_INT, AT(max_connections), "10000", 16, 1000000, NULL,
      "HTTP connections open at once; more wait"},
+    {"backup_dir", SETTING_TEXT, AT(backup_dir), "", 0, 0, NULL,
+     "folder for backups, this otad's alone; empty: backups/ in data_dir, which does not survive the disk"},
+    {"backup_every", SETTING_SPAN, AT(backup_every_ms), "24h", 0, 10000LL * 86400000, NULL,
+     "a backup is made when the newest one is so old; 0s: only when it is asked for (docs/backup.md)"},
+    {"backup_keep", SETTING_INT, AT(backup_keep), "7", 1, 1000, NULL,
+     "backups that are kept; when there are more, the oldest go"},
     {"presence_timeout", SETTING_SPAN, AT(presence_timeout_ms), "5m", 1000, 86400000, NULL,
      "external broker without otad's plugin: a device counts as there for so long after it was heard"},
 };

@@ -122,6 +122,17 @@ static int executions_json(struct db *db, json_t **out, struct err *e)
     return 0;
 }
 
+static json_t *backup_json(const struct http_env *env)
+{
+    struct backups_state s;
+    json_t *j = json_object();
+    backups_state(env->backups, &s);
+    json_put_moment(j, "made_at", s.made_at_ms);
+    json_put_moment(j, "failed_at", s.failed_at_ms);
+    json_put_text(j, "problem", s.failed_at_ms ? s.error : NULL);
+    return j;
+}
+
 int api_status(struct request *r, struct db *db, struct err *e)
 {
     const struct http_env *env = r->env;
@@ -145,6 +156,7 @@ int api_status(struct request *r, struct db *db, struct err *e)
     json_put_int(json_object_get(j, "store"), "queued", (int64_t)store_queue_length(env->store));
     put_disk(json_object_get(j, "disk"), env->settings->data_dir);
     json_put(j, "certificate", certificate_json(r));
+    json_put(j, "backup", backup_json(env));
     json_put(j, "counters", counters_json(env->rollout));
     reply_json(r, j);
     return 0;

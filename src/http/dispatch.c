@@ -150,17 +150,17 @@ static void slow_task(struct task *task)
     unpark(x);
 }
 
-static void submit_task(struct exchange *x, void (*run)(struct task *task))
+static void submit_task(struct exchange *x, struct worker *worker, void (*run)(struct task *task))
 {
     x->task.run = run;
-    worker_submit(x->set->worker, &x->task);
+    worker_submit(worker, &x->task);
 }
 
 bool exchange_dispatch(struct exchange *x)
 {
     struct request *r = &x->request;
     unsigned flags = r->dry ? ROUTE_SLOW : r->route->flags;
-    if (!(flags & (ROUTE_WRITES | ROUTE_UPLOAD | ROUTE_SLOW))) {
+    if (!(flags & (ROUTE_WRITES | ROUTE_UPLOAD | ROUTE_SLOW | ROUTE_LONG))) {
         x->rc = run_here(x);
         if (x->rc || !r->to_writer)
             return true;
@@ -168,9 +168,11 @@ bool exchange_dispatch(struct exchange *x)
     if (!park(x))
         return true;
     if (r->upload)
-        submit_task(x, store_task);
+        submit_task(x, x->set->worker, store_task);
     else if (flags & ROUTE_SLOW)
-        submit_task(x, slow_task);
+        submit_task(x, x->set->worker, slow_task);
+    else if (flags & ROUTE_LONG)
+        submit_task(x, x->set->env->keeper, slow_task);
     else
         submit_job(x);
     return false;

@@ -82,6 +82,8 @@ const struct route route_table[] = {
     {"POST", "/api/v1/tokens", ROLE_ADMIN, JSON_BYTES, CREATES, api_token_create, NULL},
     {"GET", "/api/v1/tokens", ROLE_ADMIN, 0, 0, api_token_list, by_page},
     {"DELETE", "/api/v1/tokens/{id}", ROLE_ADMIN, 0, ROUTE_WRITES, api_token_delete, NULL},
+    {"POST", "/api/v1/backup", ROLE_ADMIN, 0, ROUTE_LONG, api_backup_create, NULL},
+    {"GET", "/api/v1/backups", ROLE_VIEWER, 0, ROUTE_SLOW, api_backup_list, NULL},
     {"GET", "/api/v1/status", ROLE_VIEWER, 0, 0, api_status, NULL},
     {"GET", "/api/v1/signing-key", ROLE_NONE, 0, 0, api_signing_key, NULL},
     {"GET", "/api/v1/ca", ROLE_NONE, 0, 0, api_ca, NULL},

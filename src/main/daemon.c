@@ -198,6 +198,7 @@ static void loop(struct otad *o, int signal_fd)
         if (now < next_tick)
             continue;
         next_tick = tick(o, &t) ? now : now + TICK_MS;
+        keeper_tick(o->keeper, clock_wall_ms());
         if (o->broker)
             broker_tick(o->broker, now);
         if (now >= next_minute) {
@@ -280,6 +281,7 @@ static int start_http_env(struct otad *o, struct err *e)
                              .signing_key = o->signing_key,
                              .started_at_ms = clock_wall_ms(),
                              .wake = wake};
+    keeper_serve(o->keeper, env);
     seal_derive(&o->seal, "token", env->token_key);
     return find_certificates(o, e);
 }

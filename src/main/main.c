@@ -23,6 +23,10 @@ static void usage(FILE *out)
         "\n"
         "otad [-c FILE] [-d DATA_DIR] [-o key=value]...   run in the foreground, log to stderr\n"
         "otad [...] health                                0 when the running otad is well, else 1\n"
+        "otad [...] restore [BACKUP]                      puts a backup back, while no otad runs\n"
+        "otad [...] verify [BACKUP]                       reads a backup and says whether it is good\n"
+        "                                                 (BACKUP: its folder; without it the newest good "
+        "one)\n"
         "otad [...] -t                                    check the settings\n"
         "otad -D                                          print every setting, its default and its meaning\n"
         "otad --policy                                    print every key of a campaign's policy\n"
@@ -66,10 +70,10 @@ static int command_check(const struct settings *s)
 static const struct command {
     const char *name;
     int (*run)(const struct settings *s);
+    int (*run_on)(const struct settings *s, const char *operand); /* instead; NULL: none was given */
 } commands[] = {
-    {"run", daemon_run},
-    {"health", command_health},
-    {"check", command_check},
+    {"run", daemon_run, NULL},          {"health", command_health, NULL}, {"check", command_check, NULL},
+    {"restore", NULL, command_restore}, {"verify", NULL, command_verify},
 };
 
 static const struct command *find_command(const char *name)
@@ -86,7 +90,7 @@ int main(int argc, char *argv[])
                                           {"help", no_argument, NULL, 'h'},
                                           {"policy", no_argument, NULL, 'P'},
                                           {NULL, 0, NULL, 0}};
-    const char *file = NULL, *name = "run";
+    const char *file = NULL, *name = "run", *operand = NULL;
     char *overrides[OVERRIDES_MAX], data_dir[FILE_PATH_SIZE + 16];
     size_t n = 0;
     struct settings settings;
@@ -130,6 +134,8 @@ int main(int argc, char *argv[])
     if (optind < argc)
         name = argv[optind++];
     const struct command *command = find_command(name);
+    if (command && command->run_on && optind < argc)
+        operand = argv[optind++];
     if (!command || optind < argc) {
         usage(stderr);
         return EX_USAGE;
@@ -138,5 +144,5 @@ int main(int argc, char *argv[])
         fprintf(stderr, "otad: %s\n", e.text);
         return EX_CONFIG;
     }
-    return command->run(&settings);
+    return command->run_on ? command->run_on(&settings, operand) : command->run(&settings);
 }

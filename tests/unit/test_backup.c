@@ -209,7 +209,7 @@ static void test_holds_all_and_only_for_its_owner(void **state)
     assert_int_equal(verified.bytes, made.bytes);
 }
 
-/* What was withdrawn is not named any more, and what lies beside is no part of it. */
+/* What lies beside is no part of it. */
 static void test_takes_what_rows_name(void **state)
 {
     struct world *w = *state;
@@ -265,7 +265,7 @@ static void test_blobs_are_links(void **state)
     assert_int_equal(inode_of(second, place), inode_of(first, place));
 }
 
-static void test_two_in_one_second_have_two_names(void **state)
+static void test_two_of_one_moment_have_two_names(void **state)
 {
     struct world *w = *state;
     struct backup one = make(w, AT_MS), two = make(w, AT_MS);
@@ -282,7 +282,7 @@ static void test_keeps_the_newest_and_nothing_foreign_goes(void **state)
     char folder[FILE_PATH_SIZE];
     size_t removed, ok;
     struct err e;
-    write_file(w->dir, "20200101T000000Z/notes", "somebody's", 0600);
+    write_file(w->dir, "20200101T000000.000Z/notes", "somebody's", 0600);
     write_file(w->dir, "holiday/manifest.json", "{}", 0600);
     for (int i = 0; i < 5; i++)
         made[i] = make(w, AT_MS + i * 1000);
@@ -290,16 +290,19 @@ static void test_keeps_the_newest_and_nothing_foreign_goes(void **state)
     write_file(folder, "keys/secret.key", "shorter", 0600);
     assert_int_equal(count(w, &ok), 5);
     assert_int_equal(ok, 4);
-    assert_int_equal(backup_prune(w->dir, 2, &removed, &e), 0);
+    assert_int_equal(backup_prune(w->dir, 2, NULL, &removed, &e), 0);
     assert_int_equal(removed, 2); /* 4 and 2 are kept, and 3, which is not whole, lies between them */
     assert_int_equal(count(w, &ok), 3);
     assert_int_equal(ok, 2);
     assert_int_equal(access(folder_of(w, &made[2], folder), F_OK), 0);
     assert_int_equal(access(folder_of(w, &made[1], folder), F_OK), -1);
-    assert_true(reads(w->dir, "20200101T000000Z/notes", "somebody's"));
+    assert_true(reads(w->dir, "20200101T000000.000Z/notes", "somebody's"));
     assert_true(reads(w->dir, "holiday/manifest.json", "{}"));
-    assert_int_equal(backup_prune(w->dir, 2, &removed, &e), 0);
+    assert_int_equal(backup_prune(w->dir, 2, NULL, &removed, &e), 0);
     assert_int_equal(removed, 0);
+    assert_int_equal(backup_prune(w->dir, 1, made[2].name, &removed, &e), 0);
+    assert_int_equal(removed, 1); /* the one that is not whole */
+    assert_int_equal(access(folder_of(w, &made[2], folder), F_OK), 0);
 }
 
 static void test_unfinished_ones_are_none_and_swept(void **state)
@@ -308,14 +311,14 @@ static void test_unfinished_ones_are_none_and_swept(void **state)
     char path[FILE_PATH_SIZE];
     size_t ok;
     struct err e;
-    write_file(w->dir, ".making-20200101T000000Z/keys/secret.key", "half", 0600);
-    write_file(w->dir, ".gone-20200101T000000Z-2/otad.db", "half", 0600);
+    write_file(w->dir, ".making-20200101T000000.000Z/keys/secret.key", "half", 0600);
+    write_file(w->dir, ".gone-20200101T000000.000Z-2/otad.db", "half", 0600);
     write_file(w->dir, ".making-something", "not ours", 0600);
     assert_int_equal(count(w, &ok), 0);
     assert_int_equal(backup_sweep(w->dir, &e), 0);
-    assert_int_equal(file_path(path, w->dir, ".making-20200101T000000Z", &e), 0);
+    assert_int_equal(file_path(path, w->dir, ".making-20200101T000000.000Z", &e), 0);
     assert_int_equal(access(path, F_OK), -1);
-    assert_int_equal(file_path(path, w->dir, ".gone-20200101T000000Z-2", &e), 0);
+    assert_int_equal(file_path(path, w->dir, ".gone-20200101T000000.000Z-2", &e), 0);
     assert_int_equal(access(path, F_OK), -1);
     assert_true(reads(w->dir, ".making-something", "not ours"));
 }
@@ -374,8 +377,8 @@ static void test_a_manifest_never_leads_out(void **state)
             "\"files\":[{\"path\":\"%s\",\"size\":0,\"mode\":384,\"sha256\":"
             "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"}]}",
             paths[i]);
-        write_file(w->dir, "20200101T000000Z/manifest.json", text, 0600);
-        assert_int_equal(file_path(folder, w->dir, "20200101T000000Z", &e), 0);
+        write_file(w->dir, "20200101T000000.000Z/manifest.json", text, 0600);
+        assert_int_equal(file_path(folder, w->dir, "20200101T000000.000Z", &e), 0);
         assert_int_equal(backup_verify(folder, &out, &e), -ERR_DAMAGED);
     }
 }
@@ -459,7 +462,7 @@ int main(void)
         IN_WORLD(test_takes_what_rows_name),
         IN_WORLD(test_a_blob_that_is_not_whole_is_counted),
         IN_WORLD(test_blobs_are_links),
-        IN_WORLD(test_two_in_one_second_have_two_names),
+        IN_WORLD(test_two_of_one_moment_have_two_names),
         IN_WORLD(test_keeps_the_newest_and_nothing_foreign_goes),
         IN_WORLD(test_unfinished_ones_are_none_and_swept),
         IN_WORLD(test_given_up_leaves_nothing),

@@ -1,0 +1,111 @@
+#include "backup/backups.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct backups {
+    struct store *store;
+    char data_dir[FILE_PATH_SIZE], dir[FILE_PATH_SIZE];
+    size_t keep;
+    atomic_bool *halt;
+    pthread_mutex_t lock; /* what follows */
+    struct backups_state state;
+};
+
+static void note(struct backups *b, int rc, int64_t now_ms, const struct err *e)
+{
+    pthread_mutex_lock(&b->lock);
+    if (rc == 0)
+        b->state = (struct backups_state){.made_at_ms = now_ms};
+    else {
+        b->state.failed_at_ms = now_ms;
+        snprintf(b->state.error, sizeof b->state.error, "%.199s", e->text);
+        str_clean(b->state.error);
+    }
+    pthread_mutex_unlock(&b->lock);
+}
+
+static int find_newest(struct backups *b, struct err *e)
+{
+    struct backup *all = NULL;
+    size_t n = 0;
+    int rc = backup_sweep(b->dir, e);
+    if (rc == 0)
+        rc = backup_list(b->dir, &all, &n, e);
+    for (size_t i = 0; rc == 0 && i < n && !b->state.made_at_ms; i++)
+        if (all[i].ok)
+            b->state.made_at_ms = all[i].at_ms;
+    free(all);
+    return rc;
+}
+
+struct backups *backups_open(const struct backups_setup *setup)
+{
+    struct backups *b = calloc(1, sizeof *b);
+    struct err e;
+    if (!b)
+        abort();
+    *b = (struct backups){.store = setup->store, .keep = setup->keep, .halt = setup->halt};
+    str_copy(b->data_dir, sizeof b->data_dir, setup->data_dir);
+    str_copy(b->dir, sizeof b->dir, setup->dir);
+    pthread_mutex_init(&b->lock, NULL);
+    if (find_newest(b, &e) < 0) {
+        log_error("the folder for backups: %s", e.text);
+        note(b, -(int)e.code, clock_wall_ms(), &e);
+    }
+    return b;
+}
+
+void backups_close(struct backups *b)
+{
+    if (!b)
+        return;
+    pthread_mutex_destroy(&b->lock);
+    free(b);
+}
+
+/* A backup that was made stays one when an older one cannot be removed. */
+static void prune(const struct backups *b, const char *made)
+{
+    size_t removed;
+    struct err e;
+    if (backup_prune(b->dir, b->keep, made, &removed, &e) < 0)
+        log_error("old backups stay: %s", e.text);
+    else if (removed > 0)
+        log_info("removed %zu old backups", removed);
+}
+
+int backups_make(struct backups *b, struct backup *out, struct err *e)
+{
+    int64_t now_ms = clock_wall_ms();
+    int rc = backup_make(b->store, b->data_dir, b->dir, now_ms, b->halt, out, e);
+    if (rc < 0 && b->halt && atomic_load(b->halt)) /* no failure, and nobody is left to tell */
+        return rc;
+    note(b, rc, now_ms, e);
+    if (rc < 0)
+        return rc;
+    log_info("backup %s/%s: %lld files, %lld bytes", b->dir, out->name, (long long)out->files,
+             (long long)out->bytes);
+    if (out->missing)
+        log_warn("%lld firmware files that the store names are not whole, and not in the backup",
+                 (long long)out->missing);
+    prune(b, out->name);
+    return 0;
+}
+
+int backups_list(const struct backups *b, struct backup **out, size_t *n, struct err *e)
+{
+    return backup_list(b->dir, out, n, e);
+}
+
+void backups_state(struct backups *b, struct backups_state *out)
+{
+    pthread_mutex_lock(&b->lock);
+    *out = b->state;
+    pthread_mutex_unlock(&b->lock);
+}
