@@ -16,6 +16,12 @@ void backup_stamp(int64_t at_ms, char out[BACKUP_STAMP_SIZE]);
 bool backup_is_name(const char *name);
 void backup_of(const struct manifest *m, const char *name, bool ok, struct backup *out);
 
+/* A descriptor that shows, until it is closed, that somebody is at this unfinished backup; BACKUP_HELD when
+ * that is somebody else: an otad that was started on the same folder by mistake, or for a drill. -1: the file
+ * system has no locks. */
+#define BACKUP_HELD (-2)
+int backup_hold(const char *work);
+
 #define BLOB_PLACE_SIZE MANIFEST_PATH_SIZE
 void backup_blob_place(const char *sha256, char out[BLOB_PLACE_SIZE]); /* "blobs/ab/abcd..." */
 /* The folder that path stands in, made when it is not there. */

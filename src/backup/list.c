@@ -3,9 +3,12 @@
 #include "base/str.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 
 /* ---- names */
 
@@ -141,6 +144,17 @@ int backup_prune(const char *dir, size_t keep, const char *spare, size_t *remove
     return rc;
 }
 
+int backup_hold(const char *work)
+{
+    int fd = open(work, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        bool held = errno == EWOULDBLOCK;
+        close(fd);
+        return held ? BACKUP_HELD : -1;
+    }
+    return fd;
+}
+
 static int sweep_one(void *arg, const char *name, struct err *e)
 {
     char path[FILE_PATH_SIZE];
@@ -148,7 +162,8 @@ static int sweep_one(void *arg, const char *name, struct err *e)
     bool left = (strncmp(name, BACKUP_MAKING, making) == 0 && backup_is_name(name + making)) ||
                 (strncmp(name, BACKUP_GONE, gone) == 0 && backup_is_name(name + gone));
     int rc = left ? file_path(path, arg, name, e) : 0;
-    return rc < 0 || !left ? rc : tree_remove(path, e);
+    FD_AUTO int hold = rc == 0 && left ? backup_hold(path) : -1;
+    return rc < 0 || !left || hold == BACKUP_HELD ? rc : tree_remove(path, e);
 }
 
 int backup_sweep(const char *dir, struct err *e)

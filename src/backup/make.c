@@ -173,6 +173,7 @@ static int take_folder(struct making *m, const char *name, struct err *e)
 static int take_all(struct making *m, struct store *store, struct err *e)
 {
     int rc = file_make_dir(m->work, 0700, e);
+    FD_AUTO int hold = rc == 0 ? backup_hold(m->work) : -1;
     if (rc == 0)
         rc = take_store(m, store, e);
     if (rc == 0)

@@ -144,7 +144,7 @@ int manifest_read(const char *folder, struct manifest *out, struct err *e)
     char path[FILE_PATH_SIZE], *text = NULL;
     struct manifest m = {0};
     json_t *j = NULL;
-    size_t len;
+    size_t len = 0;
     int rc = file_path(path, folder, MANIFEST_NAME, e);
     if (rc == 0)
         rc = load(path, &text, &len, e);

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -321,6 +322,15 @@ static void test_unfinished_ones_are_none_and_swept(void **state)
     assert_int_equal(file_path(path, w->dir, ".gone-20200101T000000.000Z-2", &e), 0);
     assert_int_equal(access(path, F_OK), -1);
     assert_true(reads(w->dir, ".making-something", "not ours"));
+    write_file(w->dir, ".making-20200101T000000.000Z/otad.db", "under way", 0600);
+    assert_int_equal(file_path(path, w->dir, ".making-20200101T000000.000Z", &e), 0);
+    int fd = open(path, O_RDONLY | O_DIRECTORY);
+    assert_int_equal(flock(fd, LOCK_EX), 0); /* as another otad has it */
+    assert_int_equal(backup_sweep(w->dir, &e), 0);
+    assert_int_equal(access(path, F_OK), 0);
+    close(fd);
+    assert_int_equal(backup_sweep(w->dir, &e), 0);
+    assert_int_equal(access(path, F_OK), -1);
 }
 
 static void test_given_up_leaves_nothing(void **state)
