@@ -64,8 +64,28 @@ int backup_verify(const char *folder, struct backup *out, struct err *e)
 struct restoring {
     const char *folder, *data_dir;
     char suffix[sizeof BACKUP_ASIDE + BACKUP_STAMP_SIZE];
+    bool
+        root; /* then what is made belongs to whom the data directory belongs to, or otad could not read it */
+    uid_t uid;
+    gid_t gid;
     struct restored done;
 };
+
+static int give(const struct restoring *r, const char *path, struct err *e)
+{
+    if (r->root && lchown(path, r->uid, r->gid) < 0)
+        return err_errno(e, "cannot give %s to the owner of the data directory", path);
+    return 0;
+}
+
+/* The folder that path stands in. */
+static int give_folder(const struct restoring *r, const char *path, struct err *e)
+{
+    char folder[FILE_PATH_SIZE];
+    str_copy(folder, sizeof folder, path);
+    *strrchr(folder, '/') = '\0';
+    return strcmp(folder, r->data_dir) == 0 ? 0 : give(r, folder, e);
+}
 
 /* False: it is not there, or has other bytes. */
 static int is_same(const char *path, const struct manifest_file *f, bool *same, struct err *e)
@@ -76,19 +96,32 @@ static int is_same(const char *path, const struct manifest_file *f, bool *same, 
     return rc == -ERR_NOT_FOUND ? 0 : rc;
 }
 
+/* A blob: a link where that can be, which belongs to whom the backup belongs to, and may be read by all. */
+static int bring(const struct restoring *r, const char *from, const char *temp, const struct manifest_file *f,
+                 struct err *e)
+{
+    struct file_sum sum;
+    if (strncmp(f->path, "blobs/", 6) == 0 && link(from, temp) == 0)
+        return 0;
+    int rc = tree_copy(from, temp, (unsigned)f->mode, NULL, &sum, e);
+    return rc < 0 ? rc : give(r, temp, e);
+}
+
 /* Beside its place first, so that no half of it ever stands there. */
-static int put(const char *from, const char *to, const struct manifest_file *f, struct err *e)
+static int put(const struct restoring *r, const char *from, const char *to, const struct manifest_file *f,
+               struct err *e)
 {
     char temp[FILE_PATH_SIZE];
-    struct file_sum sum = {0};
     int n = snprintf(temp, sizeof temp, "%s.restoring", to);
     if (n >= (int)sizeof temp)
         return err_set(e, ERR_INTERNAL, "the path %.80s... is too long", to);
     int rc = backup_parent(to, e);
+    if (rc == 0)
+        rc = give_folder(r, to, e);
     if (rc == 0 && unlink(temp) < 0 && errno != ENOENT)
         rc = err_errno(e, "cannot remove %s", temp);
-    if (rc == 0 && !(strncmp(f->path, "blobs/", 6) == 0 && link(from, temp) == 0))
-        rc = tree_copy(from, temp, (unsigned)f->mode, NULL, &sum, e);
+    if (rc == 0)
+        rc = bring(r, from, temp, f, e);
     if (rc == 0 && rename(temp, to) < 0)
         rc = err_errno(e, "cannot put %s in its place", to);
     unlink(temp); /* renaming one link of a file to another does nothing */
@@ -121,7 +154,7 @@ static int restore_file(struct restoring *r, const struct manifest_file *f, stru
     if (rc == 0 && !same && !blob)
         rc = put_aside(r, to, e);
     if (rc == 0 && !same)
-        rc = put(from, to, f, e);
+        rc = put(r, from, to, f, e);
     if (rc == 0 && !same)
         *(blob ? &r->done.blobs : &r->done.files) += 1;
     return rc;
@@ -137,7 +170,7 @@ static int restore_store(struct restoring *r, const struct manifest_file *f, str
     if (rc == 0)
         rc = file_path(ready, r->data_dir, "otad.db.ready", e);
     if (rc == 0)
-        rc = put(from, ready, f, e);
+        rc = put(r, from, ready, f, e);
     for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(old); i++) {
         rc = file_path(path, r->data_dir, old[i], e);
         if (rc == 0)
@@ -176,7 +209,10 @@ static int sync_all(const struct restoring *r, struct err *e)
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(folders); i++) {
         rc = file_path(path, r->data_dir, folders[i], e);
-        if (rc == 0 && access(path, F_OK) == 0)
+        if (rc < 0 || access(path, F_OK) < 0)
+            continue;
+        rc = give(r, path, e);
+        if (rc == 0)
             rc = tree_sync(path, e);
     }
     return rc < 0 ? rc : file_sync_dir(r->data_dir, e);
@@ -189,6 +225,12 @@ int backup_restore(const char *folder, const char *data_dir, int64_t now_ms, str
     MANIFEST_AUTO struct manifest m = {0};
     struct restoring r = {.folder = folder, .data_dir = data_dir};
     char stamp[BACKUP_STAMP_SIZE];
+    struct stat st;
+    if (stat(data_dir, &st) < 0)
+        return err_errno(e, "cannot look at %s", data_dir);
+    r.root = geteuid() == 0;
+    r.uid = st.st_uid;
+    r.gid = st.st_gid;
     backup_stamp(now_ms, stamp);
     snprintf(r.suffix, sizeof r.suffix, BACKUP_ASIDE "%s", stamp);
     int rc = manifest_read(folder, &m, e);

@@ -103,6 +103,15 @@ int command_verify(const struct settings *settings, const char *named)
     return 0;
 }
 
+/* Made here by root, it would keep out an otad that is somebody else. */
+static void give_lock(const struct otad *o)
+{
+    struct stat st;
+    if (geteuid() == 0 && stat(o->settings.data_dir, &st) == 0 &&
+        fchown(o->lock_fd, st.st_uid, st.st_gid) < 0)
+        fprintf(stderr, "otad: cannot give otad.lock to the owner of %s\n", o->settings.data_dir);
+}
+
 /* The lock comes first: a running otad would go on with files that are gone. */
 int command_restore(const struct settings *settings, const char *named)
 {
@@ -115,6 +124,8 @@ int command_restore(const struct settings *settings, const char *named)
     o.lock_fd = -1;
     umask(077);
     int rc = setup_data_dir(&o, &e);
+    if (rc == 0)
+        give_lock(&o);
     if (rc == 0)
         rc = find(&o, named, folder, &b, &e);
     if (rc == 0) {

@@ -286,6 +286,21 @@ def test_a_damaged_store_is_put_back(make_otad):
     assert [row["name"] for row in server.pages(f"/devices?product={product.key}")] == ["d1"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can restore for somebody else")
+def test_restore_by_root_is_for_the_owner_of_the_data_directory(make_otad, elsewhere):
+    server = make_otad({"backup_dir": elsewhere})
+    Product(server).upload()
+    server.ok("POST", "/backup")
+    server.stop()
+    shutil.rmtree(server.data)
+    server.data.mkdir()
+    os.chown(server.data, 54321, 54321)
+    restore(server)
+    there = [path for path in server.data.rglob("*") if path.stat().st_nlink == 1 or path.is_dir()]  # links stay the backup's
+    assert len(there) > 10
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in there} == {(54321, 54321)}
+
+
 def test_restore_refuses_while_otad_runs(make_otad):
     server = make_otad()
     server.ok("POST", "/backup")
