@@ -26,14 +26,23 @@ struct keeper {
 
 /* ---- the thread's */
 
+/* What a request has met meanwhile stands. */
+static void say_whole(void)
+{
+    struct board_row row;
+    board_get(BOARD_CHECK, &row);
+    if (row.ok)
+        board_set(BOARD_CHECK, true, "ok");
+    log_info("the store is whole");
+}
+
 static void run_check(struct task *task)
 {
     struct keeper *k = (struct keeper *)((char *)task - offsetof(struct keeper, check));
     struct err e;
     int rc = store_check(k->store, &k->halt, &e);
     if (rc == 0) {
-        board_set(BOARD_CHECK, true, "ok");
-        log_info("the store is whole");
+        say_whole();
     } else if (rc == -ERR_DAMAGED) {
         k->damaged = true;
         board_set(BOARD_CHECK, false, "%s", e.text);

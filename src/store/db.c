@@ -31,6 +31,7 @@ struct stmt {
 
 struct db {
     sqlite3 *handle;
+    bool live;     /* of the store that is served, not of a copy */
     unsigned used; /* statements between db_stmt and stmt_end */
     char fault[160];
     struct stmt stmts[QUERIES];
@@ -64,7 +65,7 @@ static enum err_code err_code_of(sqlite3 *handle, int rc)
 static int db_failed(struct db *db, const char *what, int rc, struct err *e)
 {
     err_set(e, err_code_of(db->handle, rc), "store: %s: %s", what, sqlite3_errmsg(db->handle));
-    if (e->code == ERR_DAMAGED) /* for good: no commit that goes well takes it back */
+    if (e->code == ERR_DAMAGED && db->live) /* for good: no commit that goes well takes it back */
         board_set(BOARD_CHECK, false, "%s", e->text);
     return -(int)e->code;
 }
@@ -145,6 +146,11 @@ void db_close(struct db *db)
         sqlite3_finalize(db->stmts[i].handle);
     sqlite3_close(db->handle);
     free(db);
+}
+
+void db_is_live(struct db *db)
+{
+    db->live = true;
 }
 
 void db_keep_wal(struct db *db)

@@ -21,6 +21,8 @@ int db_open(const char *path, enum db_mode mode, struct db **out, struct err *e)
 /* Runs and closes nothing else: statements still in use are ended first. NULL is fine. */
 void db_close(struct db *db);
 
+/* Damage that it meets is for the board. */
+void db_is_live(struct db *db);
 /* Closing it leaves the WAL as it is: of a file that is damaged nothing is to change. */
 void db_keep_wal(struct db *db);
 /* Its statements end with ERR_BUSY soon after *halt is true; NULL: never again. */

@@ -110,6 +110,7 @@ int store_reader(struct store *s, struct db **out, struct err *e)
         free(r);
         return rc;
     }
+    db_is_live(r->db);
     r->store = s;
     pthread_mutex_lock(&s->lock);
     r->next = s->readers;
@@ -167,8 +168,10 @@ static int open_file(struct store *s, const char *path, bool check, struct err *
         return err_errno(e, "cannot open the store %s", path);
     close(fd);
     rc = db_open(path, DB_WRITER, &s->w, e);
-    if (rc == 0)
+    if (rc == 0) {
+        db_is_live(s->w);
         rc = migrate(s->w, path, list, n, e);
+    }
     if (rc == 0 && check)
         rc = check_file(s->w, path, e);
     if (rc < 0 && s->w)

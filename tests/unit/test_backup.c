@@ -266,6 +266,38 @@ static void test_blobs_are_links(void **state)
     assert_int_equal(inode_of(second, place), inode_of(first, place));
 }
 
+/* On another file system: bytes are copied once, compared with their name, and from then on linked from
+ * backup to backup. */
+static void test_another_file_system(void **state)
+{
+    struct world *w = *state;
+    char first[FILE_PATH_SIZE], second[FILE_PATH_SIZE], place[96], hex[SHA256_TEXT_SIZE];
+    struct stat here, there;
+    struct backup made;
+    snprintf(w->dir, sizeof w->dir, "/dev/shm/otad-unit-XXXXXX");
+    if (stat(w->root.path, &here) < 0 || stat("/dev/shm", &there) < 0 || here.st_dev == there.st_dev ||
+        !mkdtemp(w->dir))
+        skip();
+    struct folder other;
+    str_copy(other.path, sizeof other.path, w->dir);
+    blob_of("two two", place, hex);
+    write_file(w->data, place, "owt two", 0444); /* rotten, in its size */
+    made = make(w, AT_MS);
+    folder_of(w, &made, first);
+    assert_int_equal(made.missing, 1);
+    assert_false(reads(first, place, "owt two"));
+    write_file(w->data, place, "two two", 0444);
+    made = make(w, AT_MS + 1000);
+    folder_of(w, &made, second);
+    assert_int_equal(made.missing, 0);
+    assert_true(reads(second, place, "two two"));
+    assert_int_equal(mode_of(second, place), 0444);
+    blob_of("one", place, hex);
+    assert_true(reads(second, place, "one"));
+    assert_int_equal(inode_of(second, place), inode_of(first, place));
+    folder_cleanup(&other);
+}
+
 static void test_two_of_one_moment_have_two_names(void **state)
 {
     struct world *w = *state;
@@ -472,6 +504,7 @@ int main(void)
         IN_WORLD(test_takes_what_rows_name),
         IN_WORLD(test_a_blob_that_is_not_whole_is_counted),
         IN_WORLD(test_blobs_are_links),
+        IN_WORLD(test_another_file_system),
         IN_WORLD(test_two_of_one_moment_have_two_names),
         IN_WORLD(test_keeps_the_newest_and_nothing_foreign_goes),
         IN_WORLD(test_unfinished_ones_are_none_and_swept),

@@ -9,6 +9,8 @@
 
 #include "../../src/store/db_private.h"
 #include "base/str.h"
+#include "model/board.h"
+#include "store/copy.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -576,16 +578,16 @@ static void test_damage_is_refused(void **state)
     assert_non_null(strstr(e.text, "otad.db"));
 }
 
-/* The root page of an index: no statement that is run at the start comes by it. */
-static off_t index_page(const char *path)
+/* The root page of an index or a table: of timeline_device no statement that is run at the start comes by it.
+ */
+static off_t index_page(const char *path, const char *name)
 {
     char command[256];
     FILE *pipe;
     long page = 0;
 
     snprintf(command, sizeof command,
-             "sqlite3 -readonly %s \"SELECT rootpage FROM sqlite_schema WHERE name = 'timeline_device'\"",
-             path);
+             "sqlite3 -readonly %s \"SELECT rootpage FROM sqlite_schema WHERE name = '%s'\"", path, name);
     pipe = popen(command, "r");
     assert_non_null(pipe);
     assert_int_equal(fscanf(pipe, "%ld", &page), 1);
@@ -603,7 +605,7 @@ static void test_check_finds_damage_in_an_index(void **state)
     assert_int_equal(store_check(p->store, &halt, &e), 0);
     store_close(p->store);
     p->store = NULL;
-    write_at(p->path, index_page(p->path), "\377\377\377\377", 0);
+    write_at(p->path, index_page(p->path, "timeline_device"), "\377\377\377\377", 0);
     assert_int_equal(store_open(p->path, &p->store, &e), -ERR_DAMAGED);
     assert_int_equal(store_open_unchecked(p->path, &p->store, &e), 0);
     assert_int_equal(store_check(p->store, &halt, &e), -ERR_DAMAGED);
@@ -672,6 +674,37 @@ static void test_check_and_copy_end_when_they_are_told_to(void **state)
     assert_int_equal(store_copy(p->store, other, &halt, &e), 0);
 }
 
+static bool board_is_well(void)
+{
+    struct board_row row;
+
+    board_get(BOARD_CHECK, &row);
+    return row.ok;
+}
+
+/* The damage of a copy is none of the store's. */
+static void test_damage_met_by_a_statement_is_on_the_board(void **state)
+{
+    struct place *p = *state;
+    char other[128];
+    struct db *db;
+    struct err e;
+
+    snprintf(other, sizeof other, "%s/other.db", p->dir);
+    write_at(
+        other, 0,
+        "no store, but long enough for a header that SQLite looks at: and some more, and more again, yes", 0);
+    assert_int_equal(copy_open(other, NULL, &db, &e), -ERR_DAMAGED);
+    assert_true(board_is_well());
+    store_close(p->store);
+    p->store = NULL;
+    write_at(p->path, index_page(p->path, "product"), "\377\377\377\377", 0);
+    assert_int_equal(store_open_unchecked(p->path, &p->store, &e), 0);
+    assert_true(board_is_well());
+    assert_int_equal(store_write(p->store, insert_one, (void *)"x", &e), -ERR_DAMAGED);
+    assert_false(board_is_well());
+}
+
 /* Killed with a WAL, and damaged: both stay as they are, byte for byte. */
 static void test_refused_store_keeps_its_wal(void **state)
 {
@@ -684,7 +717,7 @@ static void test_refused_store_keeps_its_wal(void **state)
     store_close(p->store);
     p->store = NULL;
     snprintf(wal, sizeof wal, "%s-wal", p->path);
-    write_at(p->path, index_page(p->path), "\377\377\377\377", 0);
+    write_at(p->path, index_page(p->path, "timeline_device"), "\377\377\377\377", 0);
     child = fork();
     assert_true(child >= 0);
     if (child == 0) {
@@ -817,6 +850,7 @@ int main(void)
         IN_STORE(test_check_finds_a_row_without_its_parent),
         IN_STORE(test_copy_is_a_store_of_its_own),
         IN_STORE(test_check_and_copy_end_when_they_are_told_to),
+        IN_STORE(test_damage_met_by_a_statement_is_on_the_board),
         IN_STORE(test_refused_store_keeps_its_wal),
         IN_STORE(test_commit_survives_kill),
         IN_STORE(test_migrations_go_forward_with_a_copy),
