@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import threading
-import time
 
 import pytest
 
@@ -333,33 +332,59 @@ def test_restore_passes_over_what_is_not_good(make_otad):
     assert len(before) > 0
 
 
-def test_restore_killed_anywhere_is_made_good_by_another(make_otad, elsewhere):
-    """After each kill there is either the old store, or none and a start that refuses to make a new one, or the new one."""
+def blobs_begun(data):
+    return (data / "blobs").exists()
+
+
+def store_ready(data):
+    return (data / "otad.db.ready").exists()
+
+
+def store_aside(data):
+    return any(name.startswith("otad.db.before") for name in os.listdir(data))
+
+
+def store_missing(data):
+    return not (data / "otad.db").exists()
+
+
+def kill_restore_when(server, seen):
+    """Ends it with the first sight of this; true when it was in the middle."""
+    process = subprocess.Popen([*server.args, "restore"], env=server.env, cwd=server.root, stdout=subprocess.DEVNULL)
+    while process.poll() is None and not seen(server.data):
+        pass
+    process.kill()
+    return process.wait() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("seen", [blobs_begun, store_ready, store_aside, store_missing])
+def test_restore_killed_in_the_middle_is_made_good_by_another(make_otad, elsewhere, seen):
+    """Where it was killed there is the old store, or none and a start that refuses to make a new one, or the new one."""
     server = make_otad({"backup_dir": elsewhere})
     product = Product(server)
-    for i in range(30):
+    for i in range(10):
         product.upload(pattern(100_000 + i), version=f"1.{i}.0")
     server.ok("POST", "/backup")
     product.register("later")
     server.stop()
     whole = server.root / "whole"
     shutil.copytree(server.data, whole)
-    for i in range(12):
+    for _ in range(40):
         shutil.rmtree(server.data)
-        shutil.copytree(whole, server.data, ignore=shutil.ignore_patterns("blobs") if i % 2 else None)
-        process = subprocess.Popen([*server.args, "restore"], env=server.env, cwd=server.root, stdout=subprocess.DEVNULL)
-        time.sleep(i * 0.004)  # wherever it is then
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        if not store(server).exists():
-            assert "otad restore" in refused(server)
-        restore(server)
-        assert not list(server.data.rglob("*.restoring")) and not (server.data / "otad.db.ready").exists()
-        server.start()
-        assert server.api("GET", f"/devices/{product.key}/later").status == 404
-        row = server.pages(f"/firmware?product={product.key}")[-1]
-        assert hashlib.sha256(server.api("GET", f"/firmware/{row['id']}/file").data).hexdigest() == row["sha256"]
-        server.stop()
+        shutil.copytree(whole, server.data, ignore=shutil.ignore_patterns("blobs"))
+        if kill_restore_when(server, seen):
+            break
+    else:
+        pytest.fail("no kill came in the middle")
+    if not store(server).exists():
+        assert "otad restore" in refused(server)
+    restore(server)
+    assert not list(server.data.rglob("*.restoring")) and not store_ready(server.data)
+    server.start()
+    assert server.api("GET", f"/devices/{product.key}/later").status == 404
+    for row in server.pages(f"/firmware?product={product.key}"):
+        data = server.api("GET", f"/firmware/{row['id']}/file").data
+        assert hashlib.sha256(data).hexdigest() == row["sha256"]
 
 
 def test_commands_without_sense_are_refused(tmp_path):
