@@ -8,6 +8,7 @@
  *     what it wrote;
  *   - a route with ROUTE_SLOW gets a reader's connection on the upload thread, with its own connection
  * suspended: it may take its time, and writes by store_write;
+ *   - a route with ROUTE_LONG the same on the keeper's thread, for minutes;
  *   - a route with ROUTE_DRY is called like one with ROUTE_SLOW when it is to say only what it would do:
  *     request.dry;
  *   - a reading handler that finds it has to write returns request_to_writer(r) and is called again, whole,

@@ -13,11 +13,10 @@ enum route_flags {
     ROUTE_DEVICE = 16, /* for devices (Basic), and for operators of the route's role too */
     ROUTE_FILE = 32,   /* GET and HEAD of a file: proofs of http/file */
     ROUTE_SLOW = 64,   /* the handler runs on the upload thread, and may compute and wait: store_write */
-    ROUTE_LONG =
-        1024, /* as ROUTE_SLOW, for what takes minutes: on the keeper's thread, so that uploads go on */
     ROUTE_FUSE = 128, /* OneNET's: {product}/{device} of the path is who asks, a token its proof; http/fuse */
     ROUTE_TERSE = 256, /* a file for clients with room for the least of heads */
     ROUTE_DRY = 512,   /* with ?dry_run=1 it runs as a slow one and writes nothing; its query has dry_run */
+    ROUTE_LONG = 1024, /* as ROUTE_SLOW, on the keeper's thread: for what takes minutes */
 };
 
 struct route {

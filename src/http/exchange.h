@@ -5,8 +5,8 @@
  *     └── refused: at once, or when a short body is read ────────────────────────────────┘
  *
  * An exchange belongs to its connection's thread, but for the time it is parked (its connection suspended):
- * then it belongs to the upload thread or the writer. Parked ones are counted: nothing may be stopped before
- * all are back. */
+ * then it belongs to the upload thread, the keeper or the writer. Parked ones are counted: nothing may be
+ * stopped before all are back. */
 #ifndef OTAD_HTTP_EXCHANGE_H
 #define OTAD_HTTP_EXCHANGE_H
 
