@@ -30,6 +30,9 @@ struct blob_upload;
 int blobs_open(const char *data_dir, struct blobs **out, struct err *e);
 void blobs_close(struct blobs *blobs);
 
+/* What is free where uploads are written. */
+int blobs_free_bytes(const struct blobs *blobs, uint64_t *out, struct err *e);
+
 int blob_upload_begin(struct blobs *blobs, struct blob_upload **out, struct err *e);
 /* ERR_NO_SPACE when the disk is full; then only drop is left. */
 int blob_upload_write(struct blob_upload *up, const void *bytes, size_t len, struct err *e);

@@ -7,6 +7,7 @@
 
 #include "config/settings.h"
 #include "http/http.h"
+#include "main/disk.h"
 #include "mqtt/broker.h"
 #include "mqtt/mqtt.h"
 #include "rollout/campaign.h"
@@ -17,6 +18,7 @@ struct otad { /* all parts; main's own */
     struct settings settings;
     char cert_dir[FILE_PATH_SIZE];
     int lock_fd;
+    struct disk disk;
     struct seal seal;
     struct signing_key *signing_key;
     struct store *store;

@@ -30,6 +30,7 @@ enum board_counter {
     BOARD_DOWNLOADS,           /* file answers begun */
     BOARD_DOWNLOAD_BYTES,
     BOARD_REQUESTS,
+    BOARD_NO_SPACE, /* changes of the store for which the disk had no room */
     BOARD_COUNTERS
 };
 

@@ -23,12 +23,15 @@ struct limits {
     bool in_memory;           /* its signature is verified there: no more than CLAIM_MESSAGE_MAX */
 };
 
+#define ROOM_BYTES (1u << 20) /* of an upload, between two looks at what is free */
+
 struct upload {
     struct uploads *set;
     struct blob_upload *blob; /* until store */
     struct upload_result result;
     struct limits limits;
     struct claim claim;
+    uint64_t looked_at;  /* its size when there was room for it */
     struct upload *next; /* unsettled */
 };
 
@@ -77,6 +80,19 @@ static int check_size(const struct http_env *env, const struct limits *limits, u
     return 0;
 }
 
+/* length: what is still to come. */
+static int check_room(const struct http_env *env, uint64_t length, struct err *e)
+{
+    uint64_t floor = (uint64_t)env->settings->min_free_bytes, room;
+    int rc = blobs_free_bytes(env->blobs, &room, e);
+    if (rc || (room >= floor && room - floor >= length))
+        return rc;
+    return err_set(e, ERR_NO_SPACE,
+                   "%" PRIu64 " bytes are free on the disk, and min_free_bytes, %" PRIu64
+                   ", must stay free beside the file: make room, or delete firmware",
+                   room, floor);
+}
+
 int upload_part_of(const struct request *r, struct db *db, struct firmware *out, struct err *e)
 {
     const char *text = request_query(r, "part_of");
@@ -120,6 +136,8 @@ int upload_begin(struct uploads *set, const struct request *r, struct db *db, ui
                             .in_blocks =
                                 p.transfer == TRANSFER_MQTT && strcmp(p.protocol, aliyun_protocol.name) == 0};
     rc = check_size(set->env, &limits, length, e);
+    if (rc == 0)
+        rc = check_room(set->env, length, e);
     if (rc)
         return rc;
     struct upload *up = calloc(1, sizeof *up);
@@ -138,7 +156,12 @@ int upload_begin(struct uploads *set, const struct request *r, struct db *db, ui
 
 int upload_write(struct upload *up, const void *bytes, size_t len, struct err *e)
 {
-    int rc = check_size(up->set->env, &up->limits, blob_upload_size(up->blob) + len, e);
+    uint64_t size = blob_upload_size(up->blob) + len;
+    int rc = check_size(up->set->env, &up->limits, size, e);
+    if (rc == 0 && size - up->looked_at >= ROOM_BYTES) {
+        rc = check_room(up->set->env, len, e);
+        up->looked_at = size;
+    }
     return rc ? rc : blob_upload_write(up->blob, bytes, len, e);
 }
 

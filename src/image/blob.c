@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -132,6 +133,15 @@ int blobs_open(const char *data_dir, struct blobs **out, struct err *e)
     }
     blobs->anonymous = can_be_anonymous(blobs->tmp_fd);
     *out = blobs;
+    return 0;
+}
+
+int blobs_free_bytes(const struct blobs *blobs, uint64_t *out, struct err *e)
+{
+    struct statvfs fs;
+    if (fstatvfs(blobs->tmp_fd, &fs) != 0)
+        return err_errno(e, "cannot look at what is free in tmp/");
+    *out = fs.f_bavail * fs.f_frsize;
     return 0;
 }
 

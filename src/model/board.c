@@ -8,7 +8,7 @@
 static const char *const part_names[BOARD_PARTS] = {"store", "check", "broker", "disk"};
 static const char *const counter_names[BOARD_COUNTERS] = {
     "mqtt_reports",        "mqtt_bad",  "mqtt_offers",    "mqtt_waiting", "mqtt_blocks",
-    "mqtt_blocks_dropped", "downloads", "download_bytes", "requests"};
+    "mqtt_blocks_dropped", "downloads", "download_bytes", "requests",     "no_space"};
 
 /* The one piece of shared state beside the store: it holds nothing that anyone decides by. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

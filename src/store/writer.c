@@ -33,6 +33,7 @@ struct writer {
     /* the thread's alone */
     bool unmoved;            /* the WAL holds what the file does not */
     bool well;               /* the last commit worked */
+    bool stuck;              /* the last checkpoint did not */
     int64_t truncated_at_ms; /* monotonic */
 };
 
@@ -197,6 +198,8 @@ static void run_batch(struct writer *s)
         struct job *job = b.first;
 
         b.first = job->next;
+        if (job->rc == -ERR_NO_SPACE)
+            board_count(BOARD_NO_SPACE, 1);
         job->done(job);
     }
 }
@@ -215,8 +218,13 @@ static void checkpoint(struct writer *s, bool truncate)
     struct err e;
     bool all = false;
 
-    if (db_checkpoint(s->w, truncate, &all, &e) < 0)
+    int rc = db_checkpoint(s->w, truncate, &all, &e);
+
+    if (rc == -ERR_NO_SPACE)
+        board_count(BOARD_NO_SPACE, 1);
+    if (rc < 0 && !s->stuck) /* once: it is tried again and again */
         log_warn("%s", e.text);
+    s->stuck = rc < 0;
     s->unmoved = !all;
 }
 

@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items):
 
 def memory():
     """Where files are in memory, if there is room: each commit of a server elsewhere waits for the disk."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) and shutil.disk_usage("/dev/shm").free > 1 << 28 else None
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) and shutil.disk_usage("/dev/shm").free > 1 << 30 else None
 
 
 @contextlib.contextmanager
