@@ -100,6 +100,7 @@ SELECT signed_by FROM odd_file WHERE firmware_id = :id LIMIT 1
 SELECT id, size FROM firmware f
 WHERE product_id = :product_id AND module = :module AND version = :version AND delta_from = :has
   AND withdrawn_at_ms = 0 AND NOT EXISTS (SELECT 1 FROM odd_file o WHERE o.firmware_id = f.id)
+  AND NOT EXISTS (SELECT 1 FROM blob_damage d WHERE d.sha256 = f.sha256)
 
 -- name: choose_stones
 SELECT id, version, requires, size FROM firmware f

@@ -35,9 +35,10 @@ struct settings {
     int64_t tls_profile; /* enum tls_profile */
     int64_t log_level;   /* enum log_level */
     int64_t max_upload_bytes;
-    int64_t min_free_bytes;             /* uploads leave so much; 0 none */
-    int64_t ballast_bytes;              /* 0 none is kept */
-    char mosquitto[FILE_PATH_SIZE];     /* the broker's program */
+    int64_t min_free_bytes;                         /* uploads leave so much; 0 none */
+    int64_t ballast_bytes;                          /* 0 none is kept */
+    int64_t scrub_every_ms, scrub_bytes_per_second; /* 0 a second: never */
+    char mosquitto[FILE_PATH_SIZE];                 /* the broker's program */
     char broker_plugin[FILE_PATH_SIZE]; /* "" otad_broker.so beside otad, else the installed one */
     int64_t http_threads;               /* 0 one a core */
     int64_t max_connections;

@@ -31,6 +31,9 @@ struct http_env {
     void *end_sessions_arg;
     struct backups *backups;
     struct worker *keeper; /* for routes with ROUTE_LONG */
+    /* looks at a file that cannot be sent; may be NULL */
+    void (*suspect)(void *arg, const char *sha256);
+    void *suspect_arg;
 };
 
 struct http;

@@ -43,8 +43,9 @@ int upload_write(struct upload *up, const void *bytes, size_t len, struct err *e
 
 /* Inspects, holds it against what was claimed, signs what is otad's to sign, keeps. */
 int upload_store(struct upload *up, struct err *e);
-/* On the writer: the bytes are still there. A deleted row may have taken them along since store. */
-int upload_check(const struct upload *up, struct err *e);
+/* On the writer: the bytes are still there. A deleted row may have taken them along since store. If they were
+ * damaged, they are not any more. */
+int upload_check(const struct upload *up, struct db *w, struct err *e);
 /* Every upload that came through store ends here, and may wait for the disk. named: the handler's row is
  * committed; otherwise the bytes go unless a row or another upload under way names them. */
 void upload_settle(struct upload *up, bool named);

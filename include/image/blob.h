@@ -1,5 +1,6 @@
 /* blob.h: the bytes of firmware on disk, once each, under their SHA-256:
  *   <data>/blobs/ab/abcdef...   0444, never changed       <data>/tmp/...   uploads under way
+ *   <data>/quarantine/abcdef... what was found in a blob's place, and is not its bytes
  * A blob is opened by its digest only, never by a name from outside (openat2 RESOLVE_BENEATH |
  * RESOLVE_NO_SYMLINKS). Thread-safe: struct blobs is constant after opening.
  *
@@ -48,9 +49,31 @@ int blob_upload_keep(struct blob_upload *up, struct err *e);
 void blob_upload_drop(struct blob_upload *up); /* NULL is fine */
 
 /* A read-only descriptor of the blob, whose size must be `size`; the caller closes. ERR_NOT_FOUND when it is
- * not there or sha256 is not 64 lower-case hex digits, ERR_INTERNAL when its size is wrong or it is no plain
+ * not there or sha256 is not 64 lower-case hex digits, ERR_CONFLICT when its size is wrong or it is no plain
  * file. */
 int blob_open(struct blobs *blobs, const char *sha256, uint64_t size, int *fd, struct err *e);
+
+/* ---- image/blob_check.c: reads a blob from the disk, past the cache where the system lets us, so that what
+ * devices fetch stays in memory, and the disk is what is looked at. */
+struct blob_pace {
+    bool (*go)(void *arg, size_t n); /* n more bytes were read; false ends the check with ERR_BUSY */
+    void *arg;
+};
+struct blob_finding {
+    bool damaged;
+    char text[160]; /* one sentence: what is wrong */
+    uint64_t inode; /* of the file whose bytes are wrong; 0 it has no bytes to speak of */
+};
+/* Fails when nothing can be said of the blob. */
+int blob_check(struct blobs *blobs, const char *sha256, uint64_t size, const struct blob_pace *pace,
+               struct blob_finding *out, struct err *e);
+
+/* Moves what was found out of the blob's place, into quarantine/. ERR_CONFLICT: another file stands there
+ * now, that of a new upload. */
+int blob_quarantine(struct blobs *blobs, const char *sha256, uint64_t size, const struct blob_finding *found,
+                    struct err *e);
+/* Grows when blobs are taken out of their place: descriptors that are kept are to be opened anew. */
+unsigned blobs_generation(const struct blobs *blobs);
 
 /* Removes a blob that no row names any more; one that is not there is fine. */
 int blob_remove(struct blobs *blobs, const char *sha256, struct err *e);

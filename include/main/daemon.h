@@ -8,6 +8,7 @@
 #include "config/settings.h"
 #include "http/http.h"
 #include "main/disk.h"
+#include "main/scrub.h"
 #include "mqtt/broker.h"
 #include "mqtt/mqtt.h"
 #include "rollout/campaign.h"
@@ -27,6 +28,7 @@ struct otad { /* all parts; main's own */
     struct blobs *blobs;
     struct rollout rollout;
     struct http_env http_env;
+    struct scrub *scrub;
     struct http *http;
     struct mqtt *mqtt;
     struct broker *broker;

@@ -11,6 +11,7 @@ enum board_part {
     BOARD_CHECK, /* whether it is whole, as far as it has been looked at */
     BOARD_BROKER,
     BOARD_DISK,
+    BOARD_FILES, /* whether those that were looked at are what their names say */
     BOARD_PARTS
 };
 
@@ -30,7 +31,8 @@ enum board_counter {
     BOARD_DOWNLOADS,           /* file answers begun */
     BOARD_DOWNLOAD_BYTES,
     BOARD_REQUESTS,
-    BOARD_NO_SPACE, /* changes of the store for which the disk had no room */
+    BOARD_FILES_CHECKED, /* by the scrub */
+    BOARD_NO_SPACE,      /* changes of the store for which the disk had no room */
     BOARD_COUNTERS
 };
 

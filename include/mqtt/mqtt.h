@@ -18,6 +18,9 @@ struct mqtt_env {
     struct store *store;
     struct rollout *rollout;
     struct blobs *blobs;
+    /* looks at a file that cannot be read; may be NULL */
+    void (*suspect)(void *arg, const char *sha256);
+    void *suspect_arg;
 };
 
 struct mqtt;

@@ -43,7 +43,7 @@ struct campaign {
     char product[PRODUCT_SIZE];
     enum campaign_state state;
     char state_reason[CAMPAIGN_REASON_SIZE];
-    char state_cause[16]; /* of paused and cancelled: operator, threshold, approval, end */
+    char state_cause[16]; /* of paused and cancelled: operator, threshold, approval, end, damage */
     struct policy policy;
     int64_t prepared_to, devices_to, late_success;
     int64_t created_at_ms, started_at_ms, finished_at_ms;

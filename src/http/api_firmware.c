@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "http/route.h"
 #include "http/upload.h"
+#include "rollout/damage.h"
 #include "store/firmware_part.h"
 
 #include <stdio.h>
@@ -229,6 +230,8 @@ static int waste_remove(struct db *w, void *arg, struct err *e)
     struct waste *waste = arg;
     bool known = true;
     int rc = firmware_known(w, waste->sha256, &known, e);
+    if (rc == 0 && !known)
+        rc = damage_forget(w, waste->sha256, e);
     return rc || known ? rc : blob_remove(waste->blobs, waste->sha256, e);
 }
 

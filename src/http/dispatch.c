@@ -92,7 +92,7 @@ static int run_job(struct db *w, void *arg, struct err *e)
     struct request *r = &x->request;
     reply_clear(&r->reply);
     r->on_writer = true;
-    int rc = r->upload ? upload_check(r->upload, e) : 0;
+    int rc = r->upload ? upload_check(r->upload, w, e) : 0;
     if (rc)
         return rc;
     return r->route->flags & ROUTE_CREATES ? idempotency_run(r, w, e) : r->route->handler(r, w, e);

@@ -6,6 +6,7 @@
 #include "http/range.h"
 #include "http/route.h"
 #include "image/blob.h"
+#include "rollout/damage.h"
 #include "store/firmware.h"
 
 #include <string.h>
@@ -22,6 +23,26 @@ static int one_id(struct stmt *s, int64_t *id, struct err *e)
     return rc < 0 ? rc : 0;
 }
 
+/* Damaged bytes are never sent. That they are not there, or are not so many, is told to whom it concerns. */
+static int open_file(struct request *r, const struct firmware *f, struct err *e)
+{
+    const struct http_env *env = r->env;
+    struct err why;
+    struct db *db;
+    int rc = store_reader(env->store, &db, e);
+    if (rc)
+        return rc;
+    rc = damage_check_file(db, f->digests.sha256, &why);
+    if (rc == 0) {
+        rc = blob_open(env->blobs, f->digests.sha256, f->size, &r->reply.fd, &why);
+        if (rc && env->suspect)
+            env->suspect(env->suspect_arg, f->digests.sha256);
+    }
+    return rc ? err_set(e, ERR_INTERNAL, "firmware %lld cannot be sent, it must be uploaded again: %s",
+                        (long long)f->id, why.text)
+              : 0;
+}
+
 int file_send(struct request *r, const struct firmware *f, struct err *e)
 {
     struct reply *reply = &r->reply;
@@ -29,10 +50,9 @@ int file_send(struct request *r, const struct firmware *f, struct err *e)
         return err_set(e, ERR_INTERNAL, "firmware %lld has no SHA-256", (long long)f->id);
     if (f->withdrawn_at_ms)
         return err_set(e, ERR_NOT_FOUND, "firmware %lld is withdrawn", (long long)f->id);
-    int rc = blob_open(r->env->blobs, f->digests.sha256, f->size, &reply->fd, e);
+    int rc = open_file(r, f, e);
     if (rc)
-        return err_set(e, ERR_INTERNAL, "the bytes of firmware %lld are not in the data directory",
-                       (long long)f->id);
+        return rc;
     reply->size = f->size;
     reply->modified_at_ms = f->created_at_ms;
     etag_format(reply->sha256, reply->etag);

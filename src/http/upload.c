@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "claim.h"
 #include "protocol/aliyun.h"
+#include "rollout/damage.h"
 #include "store/product.h"
 
 #include <inttypes.h>
@@ -224,13 +225,15 @@ int upload_store(struct upload *up, struct err *e)
     return blob_upload_keep(blob, e);
 }
 
-int upload_check(const struct upload *up, struct err *e)
+int upload_check(const struct upload *up, struct db *w, struct err *e)
 {
     FD_AUTO int fd = -1;
     int rc = blob_open(up->set->env->blobs, up->result.digests.sha256, up->result.size, &fd, e);
     if (rc == -ERR_NOT_FOUND)
         return err_set(e, ERR_BUSY, "the same file was being deleted, upload it again");
-    return rc;
+    if (rc)
+        return err_set(e, ERR_INTERNAL, "the upload is not in its place, upload it again");
+    return damage_forget(w, up->result.digests.sha256, e);
 }
 
 void upload_settle(struct upload *up, bool named)

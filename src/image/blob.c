@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/openat2.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +27,9 @@
 #define NAME_SIZE 40
 
 struct blobs {
-    int blobs_fd, tmp_fd;
-    bool anonymous; /* O_TMPFILE works here, and so does giving it a name later */
+    int blobs_fd, tmp_fd, quarantine_fd;
+    _Atomic unsigned generation; /* of quarantines */
+    bool anonymous;              /* O_TMPFILE works here, and so does giving it a name later */
 };
 
 struct blob_upload {
@@ -119,10 +121,12 @@ int blobs_open(const char *data_dir, struct blobs **out, struct err *e)
     struct blobs *blobs = malloc(sizeof *blobs);
     if (!blobs)
         return err_errno(e, "cannot open the blobs");
-    *blobs = (struct blobs){.blobs_fd = -1, .tmp_fd = -1};
+    *blobs = (struct blobs){.blobs_fd = -1, .tmp_fd = -1, .quarantine_fd = -1};
     int rc = open_folder(data_dir, "blobs", &blobs->blobs_fd, e);
     if (!rc)
         rc = open_folder(data_dir, "tmp", &blobs->tmp_fd, e);
+    if (!rc)
+        rc = open_folder(data_dir, "quarantine", &blobs->quarantine_fd, e);
     if (!rc)
         rc = empty_tmp(blobs->tmp_fd, e);
     if (!rc)
@@ -153,6 +157,8 @@ void blobs_close(struct blobs *blobs)
         close(blobs->blobs_fd);
     if (blobs->tmp_fd >= 0)
         close(blobs->tmp_fd);
+    if (blobs->quarantine_fd >= 0)
+        close(blobs->quarantine_fd);
     free(blobs);
 }
 
@@ -349,15 +355,17 @@ int blob_open(struct blobs *blobs, const char *sha256, uint64_t size, int *fd, s
     int opened = open_beneath(blobs->blobs_fd, place);
     if (opened < 0 && errno == ENOENT)
         return err_set(e, ERR_NOT_FOUND, "blob %s is not there", sha256);
+    if (opened < 0 && (errno == ELOOP || errno == ENOTDIR || errno == ENXIO))
+        return err_set(e, ERR_CONFLICT, "blob %s is no plain file", sha256);
     if (opened < 0)
         return err_errno(e, "cannot open blob %s", sha256);
     int rc = 0;
     if (fstat(opened, &st) != 0)
         rc = err_errno(e, "cannot open blob %s", sha256);
     else if (!S_ISREG(st.st_mode))
-        rc = err_set(e, ERR_INTERNAL, "blob %s is no plain file", sha256);
+        rc = err_set(e, ERR_CONFLICT, "blob %s is no plain file", sha256);
     else if ((uint64_t)st.st_size != size)
-        rc = err_set(e, ERR_INTERNAL, "blob %s has %jd bytes instead of %" PRIu64, sha256,
+        rc = err_set(e, ERR_CONFLICT, "blob %s has %jd bytes instead of %" PRIu64, sha256,
                      (intmax_t)st.st_size, size);
     if (rc)
         close(opened);
@@ -374,6 +382,46 @@ int blob_remove(struct blobs *blobs, const char *sha256, struct err *e)
     if (unlinkat(blobs->blobs_fd, place, 0) != 0 && errno != ENOENT)
         return err_errno(e, "cannot remove blob %s", sha256);
     return 0;
+}
+
+/* A file that has no bytes to speak of is looked at once more, the bytes of another one are told by its
+ * inode. */
+static bool is_another(struct blobs *blobs, int folder_fd, const char *sha256, uint64_t size,
+                       const struct blob_finding *found)
+{
+    struct err e;
+    struct stat st;
+    FD_AUTO int fd = -1;
+    if (!found->inode)
+        return blob_open(blobs, sha256, size, &fd, &e) == 0;
+    return fstatat(folder_fd, sha256, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino != found->inode;
+}
+
+int blob_quarantine(struct blobs *blobs, const char *sha256, uint64_t size, const struct blob_finding *found,
+                    struct err *e)
+{
+    char place[PLACE_SIZE], folder[3];
+    if (!place_of(sha256, place))
+        return err_set(e, ERR_NOT_FOUND, "there is no such blob");
+    snprintf(folder, sizeof folder, "%.2s", place);
+    FD_AUTO int folder_fd = open_folder_at(blobs->blobs_fd, folder);
+    if (folder_fd < 0 && errno == ENOENT)
+        return 0;
+    if (folder_fd < 0)
+        return err_errno(e, "cannot open blobs/%s", folder);
+    if (is_another(blobs, folder_fd, sha256, size, found))
+        return err_set(e, ERR_CONFLICT, "blob %s is another file now", sha256);
+    if (renameat(folder_fd, sha256, blobs->quarantine_fd, sha256) != 0 && errno != ENOENT)
+        return err_errno(e, "cannot move blob %s into quarantine/", sha256);
+    atomic_fetch_add(&blobs->generation, 1);
+    if (fsync(folder_fd) != 0 || fsync(blobs->quarantine_fd) != 0)
+        return err_errno(e, "cannot write quarantine/ to disk");
+    return 0;
+}
+
+unsigned blobs_generation(const struct blobs *blobs)
+{
+    return atomic_load(&blobs->generation);
 }
 
 static int sweep_folder(int blobs_fd, const char *folder, bool (*known)(void *arg, const char *sha256),

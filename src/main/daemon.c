@@ -280,8 +280,12 @@ static void end_sessions(void *mqtt, const char *product, const char *device)
 
 static int start_mqtt(struct otad *o, struct err *e)
 {
-    struct mqtt_env env = {
-        .settings = &o->settings, .store = o->store, .rollout = &o->rollout, .blobs = o->blobs};
+    struct mqtt_env env = {.settings = &o->settings,
+                           .store = o->store,
+                           .rollout = &o->rollout,
+                           .blobs = o->blobs,
+                           .suspect = scrub_suspect,
+                           .suspect_arg = o->scrub};
     /* a listener of mosquitto's has one certificate: the one that all devices can use */
     const struct http_env *h = &o->http_env;
     bool rsa = *h->rsa_cert_path;
@@ -330,7 +334,11 @@ static int start(struct otad *o, int *exit_code, struct err *e)
         return rc;
     *exit_code = EX_UNAVAILABLE;
     start_rollout(o);
-    rc = start_mqtt(o, e);
+    rc = scrub_start(&o->settings, o->store, o->blobs, &o->scrub, e);
+    o->http_env.suspect = scrub_suspect;
+    o->http_env.suspect_arg = o->scrub;
+    if (rc == 0)
+        rc = start_mqtt(o, e);
     if (rc == 0)
         rc = http_start(&o->http_env, &o->http, e);
     return rc;
@@ -347,6 +355,7 @@ static void stop(struct otad *o)
         mqtt_stop(o->mqtt);
     if (o->broker)
         broker_stop(o->broker);
+    scrub_stop(o->scrub);
     if (o->store && o->rollout.presence)
         each_minute(o);
     bool whole = keeper_stop(o->keeper);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "model/board.h"
+#include "rollout/damage.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -192,10 +193,33 @@ static int find_file(struct files *f, const struct reader *r, const struct devic
     return 0;
 }
 
+/* What was found damaged is closed with all the others: it happens once in years. */
+static void close_moved(struct files *f)
+{
+    unsigned now = blobs_generation(f->blobs);
+    for (size_t i = 0; i < FILES_OPEN && f->generation != now; i++)
+        close_file(&f->open[i]);
+    f->generation = now;
+}
+
+static void report(const struct files *f, const struct stream_file *file)
+{
+    if (f->suspect)
+        f->suspect(f->suspect_arg, file->sha256);
+}
+
+static int check_damage(struct files *f, const char *sha256, struct err *e)
+{
+    struct db *db;
+    int rc = store_reader(f->store, &db, e);
+    return rc < 0 ? rc : damage_check_file(db, sha256, e);
+}
+
 /* The descriptor of a blob; the one that was used least lately makes room. */
 static int open_blob(struct files *f, const struct stream_file *file, int *fd, struct err *e)
 {
     struct kept_file *oldest = &f->open[0];
+    close_moved(f);
     for (size_t i = 0; i < FILES_OPEN; i++) {
         struct kept_file *o = &f->open[i];
         if (strcmp(o->sha256, file->sha256) == 0) {
@@ -207,9 +231,14 @@ static int open_blob(struct files *f, const struct stream_file *file, int *fd, s
             oldest = *oldest->sha256 ? o : oldest;
     }
     close_file(oldest);
-    int rc = blob_open(f->blobs, file->sha256, file->size, &oldest->fd, e);
+    int rc = check_damage(f, file->sha256, e);
     if (rc < 0)
         return rc;
+    rc = blob_open(f->blobs, file->sha256, file->size, &oldest->fd, e);
+    if (rc < 0) {
+        report(f, file);
+        return rc;
+    }
     str_copy(oldest->sha256, sizeof oldest->sha256, file->sha256);
     oldest->used = f->turns;
     *fd = oldest->fd;
@@ -222,6 +251,8 @@ static bool read_all(int fd, unsigned char *to, size_t len, uint64_t offset)
         ssize_t n = pread(fd, to + done, len - done, (off_t)(offset + done));
         if (n < 0 && errno == EINTR)
             continue;
+        if (n == 0)
+            errno = ENODATA;
         if (n <= 0)
             return false;
         done += (size_t)n;
@@ -276,8 +307,10 @@ static int answer_block(struct files *f, struct pending *p, const struct stream_
     b.index = b.offset / ask->block_bytes;
     b.len = left < ask->block_bytes ? (size_t)left : ask->block_bytes;
     int rc = open_blob(f, file, &fd, e);
-    if (rc == 0 && !read_all(fd, f->block, b.len, b.offset))
+    if (rc == 0 && !read_all(fd, f->block, b.len, b.offset)) {
         rc = err_errno(e, "cannot read the file %s", file->sha256);
+        report(f, file);
+    }
     if (rc < 0) {
         log_error("a device cannot have its file: %s", e->text);
         return p->protocol->no_file(&p->ev, FILE_UNREADABLE, out, e);

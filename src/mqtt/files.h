@@ -39,6 +39,9 @@ struct kept_file {
 struct files {
     struct store *store;
     struct blobs *blobs;
+    unsigned generation;                            /* of the blobs, when open was filled */
+    void (*suspect)(void *arg, const char *sha256); /* NULL: nobody asks */
+    void *suspect_arg;
     struct reader *next; /* a ring: whose turn it is; NULL nobody waits */
     struct reader *bucket[FILES_BUCKETS];
     size_t waiting;           /* requests */

@@ -78,6 +78,8 @@ int mqtt_start(const struct mqtt_env *env, struct mqtt **out, struct err *e)
     kicks_init(&m->kicks);
     inbox_init(&m->inbox, env->store, env->rollout);
     files_init(&m->files, env->store, env->blobs);
+    m->files.suspect = env->suspect;
+    m->files.suspect_arg = env->suspect_arg;
     m->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int fault = m->wake_fd < 0 ? errno : start_thread(m);
     if (fault) {

@@ -1,5 +1,6 @@
 /* What operators do to campaigns. */
 #include "rollout/campaign.h"
+#include "rollout/damage.h"
 #include "rollout/pace.h"
 
 #include "store/firmware.h"
@@ -64,6 +65,8 @@ int campaign_act(struct rollout *r, struct db *w, int64_t id, enum campaign_acti
     if (!(acts[action].from & BIT(c.state)) || nothing_new)
         return err_set(e, ERR_CONFLICT, "campaign %lld is %s and cannot be %s", (long long)id,
                        campaign_state_word(c.state), acts[action].verb);
+    if (acts[action].to == CAMPAIGN_RUNNING && (rc = damage_check_campaign(w, id, e)) < 0)
+        return rc;
     if (action == CAMPAIGN_ADVANCE && (rc = advance(w, &c, now_ms, e)) < 0)
         return rc;
     if (action == CAMPAIGN_START && (rc = check_signers(w, id, e)) < 0)

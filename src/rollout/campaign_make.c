@@ -2,6 +2,7 @@
 #include "rollout/campaign.h"
 
 #include "base/json.h"
+#include "rollout/damage.h"
 #include "rollout/stream.h"
 #include "store/firmware.h"
 #include "store/product.h"
@@ -49,6 +50,9 @@ static int check_firmware(struct db *w, const struct campaign_spec *spec, struct
             if (strcmp(files[k].module, files[i].module) == 0)
                 return err_field(e, ERR_INVALID, "firmware", "firmware %lld and %lld are both for module %s",
                                  (long long)spec->firmware[k], id, files[i].module);
+        int rc = damage_check_firmware(w, spec->firmware[i], e);
+        if (rc < 0)
+            return rc;
     }
     if (*spec->product && strcmp(spec->product, files[0].product) != 0)
         return err_field(e, ERR_INVALID, "target.product",

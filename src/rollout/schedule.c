@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "rollout/damage.h"
 #include "store/device.h"
 
 #include <stdlib.h>
@@ -221,6 +222,11 @@ static int begin_running(struct rollout *r, struct db *w, struct campaign *c, in
     static const struct campaign_change approval = {.cause = "approval",
                                                     .reason = "its devices are chosen; resume it to begin"};
     int rc = c->policy.replace ? scan_product(r, w, c->product_id, e) : 0; /* it has freed devices too */
+    if (rc == 0 && (rc = damage_check_campaign(w, c->id, e)) == -ERR_CONFLICT) {
+        struct err found = *e;
+        struct campaign_change damage = {.cause = "damage", .reason = found.text};
+        return campaign_move(w, c, CAMPAIGN_PAUSED, &damage, now_ms, e);
+    }
     if (rc == 0 && c->policy.confirm == CONFIRM_OPERATOR)
         return campaign_move(w, c, CAMPAIGN_PAUSED, &approval, now_ms, e);
     if (rc == 0)

@@ -249,12 +249,12 @@ static void wrong_size_is_refused_and_heals(void **state)
     char name[SHA256_TEXT_SIZE], path[PATH_SIZE];
     put(env, "0123456789", 10, name);
     assert_int_equal(open_code(env, name, 10), 0);
-    assert_int_equal(open_code(env, name, 9), ERR_INTERNAL);
-    assert_int_equal(open_code(env, name, 11), ERR_INTERNAL);
+    assert_int_equal(open_code(env, name, 9), ERR_CONFLICT);
+    assert_int_equal(open_code(env, name, 11), ERR_CONFLICT);
     path_of(env, name, path);
     assert_int_equal(chmod(path, 0644), 0);
     assert_int_equal(truncate(path, 9), 0);
-    assert_int_equal(open_code(env, name, 10), ERR_INTERNAL);
+    assert_int_equal(open_code(env, name, 10), ERR_CONFLICT);
     put(env, "0123456789", 10, name);
     assert_int_equal(open_code(env, name, 10), 0);
 }
@@ -298,7 +298,7 @@ static void only_plain_files_are_blobs(void **state)
 
     assert_int_equal(rename(folder, folder_aside), 0);
     assert_int_equal(symlink("aside", folder), 0); /* stays beneath blobs/, and is a link all the same */
-    assert_int_equal(open_code(env, name, 3), ERR_INTERNAL);
+    assert_int_equal(open_code(env, name, 3), ERR_CONFLICT);
     assert_int_equal(unlink(folder), 0);
     assert_int_equal(rename(folder_aside, folder), 0);
     assert_int_equal(open_code(env, name, 3), 0);
@@ -306,16 +306,16 @@ static void only_plain_files_are_blobs(void **state)
     assert_int_equal(rename(path, aside), 0);
     assert_int_equal(open_code(env, name, 3), ERR_NOT_FOUND);
     assert_int_equal(symlink(aside, path), 0);
-    assert_int_equal(open_code(env, name, 3), ERR_INTERNAL);
+    assert_int_equal(open_code(env, name, 3), ERR_CONFLICT);
     put(env, "abc", 3, name); /* the same bytes take the place of the link */
     assert_int_equal(open_code(env, name, 3), 0);
 
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkfifo(path, 0644), 0);
-    assert_int_equal(open_code(env, name, 0), ERR_INTERNAL);
+    assert_int_equal(open_code(env, name, 0), ERR_CONFLICT);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkdir(path, 0755), 0);
-    assert_int_equal(open_code(env, name, 0), ERR_INTERNAL);
+    assert_int_equal(open_code(env, name, 0), ERR_CONFLICT);
 }
 
 static void removed_blob_is_gone(void **state)

@@ -2,11 +2,14 @@
  * and nobody waits for one who asks for more. */
 #include "../../src/mqtt/files.h"
 
+#include "rollout/damage.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -19,7 +22,8 @@ static struct {
     char sha256[SHA256_TEXT_SIZE];
     unsigned char bytes[SIZE];
     unsigned lookups;
-    bool store_fails;
+    bool store_fails, listed; /* as damaged */
+    unsigned suspects;
 } world;
 
 /* ---- what files.c asks of others */
@@ -29,6 +33,19 @@ int store_reader(struct store *s, struct db **out, struct err *e)
     (void)s;
     *out = NULL;
     return world.store_fails ? err_set(e, ERR_INTERNAL, "disk I/O error") : 0;
+}
+
+int damage_check_file(struct db *db, const char *sha256, struct err *e)
+{
+    (void)db;
+    return world.listed && strcmp(sha256, world.sha256) == 0 ? err_set(e, ERR_CONFLICT, "it is damaged") : 0;
+}
+
+static void suspect(void *arg, const char *sha256)
+{
+    assert_ptr_equal(arg, &world);
+    assert_string_equal(sha256, world.sha256);
+    world.suspects++;
 }
 
 /* The inbox is only filled here. */
@@ -167,9 +184,12 @@ static struct files *open_files(struct inbox *in)
 {
     struct files *f = malloc(sizeof *f);
     files_init(f, NULL, world.blobs);
+    f->suspect = suspect;
+    f->suspect_arg = &world;
     inbox_init(in, NULL, NULL);
     world.lookups = 0;
-    world.store_fails = false;
+    world.store_fails = world.listed = false;
+    world.suspects = 0;
     return f;
 }
 
@@ -330,6 +350,7 @@ static void test_trouble(void **state)
     assert_true(next(f, in, &l));
     assert_string_equal(l.message.topic, "x fault 2");
     message_clear(&l.message);
+    assert_int_equal(world.suspects, 1);
     strcpy(world.sha256, kept);
     ask(f, &(struct ask){"d", "x", 1, 0, 10, 1, NULL, 0});
     ask(f, &(struct ask){"e", "x", 1, 0, 10, 1, NULL, 0});
@@ -338,6 +359,44 @@ static void test_trouble(void **state)
     ask(f, &(struct ask){"e", "x", 1, 0, 10, 1, NULL, 0});
     assert_true(next(f, in, &l));
     message_clear(&l.message);
+    close_files(f, in);
+    free(in);
+}
+
+static void expect(struct files *f, struct inbox *in, const char *topic)
+{
+    struct letter l;
+    ask(f, &(struct ask){"d", "x", 1, 0, 10, 1, NULL, 0});
+    assert_true(next(f, in, &l));
+    assert_string_equal(l.message.topic, topic);
+    message_clear(&l.message);
+}
+
+/* The last test: it takes the blob away. */
+static void test_damage(void **state)
+{
+    (void)state;
+    struct inbox *in = malloc(sizeof *in);
+    struct files *f = open_files(in);
+    struct blob_finding found = {.damaged = true};
+    char path[192];
+    struct err e;
+    world.listed = true;
+    expect(f, in, "x fault 2");
+    assert_int_equal(world.suspects, 0); /* what is known is nothing new */
+    world.listed = false;
+    expect(f, in, "x 0 0");
+    snprintf(path, sizeof path, "%s/blobs/%.2s/%s", world.dir, world.sha256, world.sha256);
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_int_equal(truncate(path, 5), 0);
+    expect(f, in, "x fault 2"); /* its descriptor is kept, and it is too short */
+    assert_int_equal(world.suspects, 1);
+    assert_int_equal(truncate(path, SIZE), 0);
+    expect(f, in, "x 0 0"); /* as many bytes, but for the first five zeros: nobody has looked yet */
+    assert_int_equal(truncate(path, SIZE - 1), 0);
+    assert_int_equal(blob_quarantine(world.blobs, world.sha256, SIZE, &found, &e), 0);
+    expect(f, in, "x fault 2"); /* the descriptor is not kept any more */
+    assert_int_equal(world.suspects, 2);
     close_files(f, in);
     free(in);
 }
@@ -399,6 +458,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_asks),     cmocka_unit_test(test_turns),   cmocka_unit_test(test_limits),
         cmocka_unit_test(test_progress), cmocka_unit_test(test_trouble), cmocka_unit_test(test_describe),
+        cmocka_unit_test(test_damage),
     };
     return cmocka_run_group_tests(tests, enter, leave);
 }
