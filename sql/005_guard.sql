@@ -64,5 +64,16 @@ CREATE TABLE blob_damage (
 ) STRICT, WITHOUT ROWID;
 
 -- Campaigns that ended long ago keep their counts and lose their executions.
-ALTER TABLE campaign ADD COLUMN pruned_at_ms INTEGER NOT NULL DEFAULT 0;
-CREATE INDEX campaign_prunable ON campaign (finished_at_ms) WHERE finished_at_ms > 0 AND pruned_at_ms = 0;
+ALTER TABLE campaign ADD COLUMN pruned_at_ms INTEGER NOT NULL DEFAULT 0;   -- not 0: when that began
+ALTER TABLE campaign ADD COLUMN pruned INTEGER NOT NULL DEFAULT 0;         -- 1: none is left
+CREATE INDEX campaign_prunable ON campaign (finished_at_ms) WHERE finished_at_ms > 0 AND pruned = 0;
+
+-- Those that may lose them. One that was cancelled gently may have devices that are at it; those of another may be the devices
+-- of a campaign that is not over; and an older dynamic one that is open knows by them whom it must not take in any more.
+CREATE VIEW prunable AS
+SELECT c.id, c.finished_at_ms FROM campaign c
+WHERE c.finished_at_ms > 0 AND c.pruned = 0
+  AND NOT EXISTS (SELECT 1 FROM wave_count n WHERE n.campaign_id = c.id AND n.state < 7 AND n.n > 0)
+  AND NOT EXISTS (SELECT 1 FROM campaign o WHERE o.finished_at_ms = 0 AND o.source_id = c.id)
+  AND NOT EXISTS (SELECT 1 FROM campaign o
+                  WHERE o.product_id = c.product_id AND o.finished_at_ms = 0 AND o.id < c.id AND o.dynamic = 1);

@@ -11,14 +11,14 @@ VALUES (:campaign_id, :ord, :firmware_id, :module, coalesce(:by_device, 0));
 -- name: campaign_get
 SELECT c.id, c.name, c.product_id, p.key, c.state, c.state_reason, c.policy, c.prepared_to, c.late_success,
        c.created_at_ms, c.started_at_ms, c.finished_at_ms, c.revision, c.forced, p.version_scheme, c.state_cause,
-       c.dynamic, c.puts_back, c.source_id, c.salt, c.devices_to
+       c.dynamic, c.puts_back, c.source_id, c.salt, c.devices_to, c.pruned_at_ms
 FROM campaign c JOIN product p ON p.id = c.product_id
 WHERE c.id = :id;
 
 -- name: campaign_list
 SELECT c.id, c.name, c.product_id, p.key, c.state, c.state_reason, c.policy, c.prepared_to, c.late_success,
        c.created_at_ms, c.started_at_ms, c.finished_at_ms, c.revision, c.forced, p.version_scheme, c.state_cause,
-       c.dynamic, c.puts_back, c.source_id, c.salt, c.devices_to
+       c.dynamic, c.puts_back, c.source_id, c.salt, c.devices_to, c.pruned_at_ms
 FROM campaign c JOIN product p ON p.id = c.product_id
 WHERE c.id < :before_id AND (:state IS NULL OR c.state = :state)
 ORDER BY c.id DESC LIMIT :cap;

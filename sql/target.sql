@@ -62,7 +62,7 @@ SELECT t.value FROM json_each(:keys) t
 WHERE NOT EXISTS (SELECT 1 FROM device_tag g WHERE g.key = t.value) LIMIT 1;
 
 -- name: target_unknown_campaign
-SELECT 1 FROM campaign WHERE id = :id AND product_id = :product_id;
+SELECT pruned_at_ms FROM campaign WHERE id = :id AND product_id = :product_id;
 
 -- The device that was registered last.
 -- name: device_last

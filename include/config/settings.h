@@ -38,7 +38,8 @@ struct settings {
     int64_t min_free_bytes;                         /* uploads leave so much; 0 none */
     int64_t ballast_bytes;                          /* 0 none is kept */
     int64_t scrub_every_ms, scrub_bytes_per_second; /* 0 a second: never */
-    char mosquitto[FILE_PATH_SIZE];                 /* the broker's program */
+    int64_t keep_executions_ms, keep_timeline_ms, keep_audit_ms, keep_rows; /* 0 for ever, any number */
+    char mosquitto[FILE_PATH_SIZE];                                         /* the broker's program */
     char broker_plugin[FILE_PATH_SIZE]; /* "" otad_broker.so beside otad, else the installed one */
     int64_t http_threads;               /* 0 one a core */
     int64_t max_connections;

@@ -8,6 +8,7 @@
 #include "config/settings.h"
 #include "http/http.h"
 #include "main/disk.h"
+#include "main/retention.h"
 #include "main/scrub.h"
 #include "mqtt/broker.h"
 #include "mqtt/mqtt.h"
@@ -20,6 +21,7 @@ struct otad { /* all parts; main's own */
     char cert_dir[FILE_PATH_SIZE];
     int lock_fd;
     struct disk disk;
+    struct retention_clock retention;
     struct seal seal;
     struct signing_key *signing_key;
     struct store *store;

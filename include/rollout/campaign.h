@@ -47,6 +47,7 @@ struct campaign {
     struct policy policy;
     int64_t prepared_to, devices_to, late_success;
     int64_t created_at_ms, started_at_ms, finished_at_ms;
+    int64_t pruned_at_ms; /* since then its executions are not kept any more (rollout/retention) */
     int64_t revision;
     bool forced; /* cancelled, and what is active ends too */
     bool dynamic, puts_back;

@@ -175,6 +175,7 @@ static void put_state(const struct campaign *c, json_t *j)
     json_put_moment(j, "created_at", c->created_at_ms);
     json_put_moment(j, "started_at", c->started_at_ms);
     json_put_moment(j, "finished_at", c->finished_at_ms);
+    json_put_moment(j, "pruned_at", c->pruned_at_ms);
     json_put_int(j, "revision", c->revision);
 }
 

@@ -186,6 +186,7 @@ static void loop(struct otad *o, int signal_fd)
         next_tick = tick(o, &t) ? now : now + TICK_MS;
         keeper_tick(o->keeper, clock_wall_ms());
         disk_tick(&o->disk);
+        retention_tick(&o->retention, &o->settings, o->store);
         if (o->broker)
             broker_tick(o->broker, now);
         if (now >= next_minute) {

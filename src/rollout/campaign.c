@@ -62,6 +62,7 @@ static int campaign_read(struct stmt *s, struct campaign *c, struct err *e)
         .source_id = col_int(s, 18),
         .salt = (uint64_t)col_int(s, 19),
         .devices_to = col_int(s, 20),
+        .pruned_at_ms = col_int(s, 21),
     };
     col_text(s, 1, c->name, sizeof c->name);
     col_text(s, 3, c->product, sizeof c->product);

@@ -183,6 +183,10 @@ static int follow(struct db *db, const struct campaign *c, unsigned states, stru
 {
     size_t n = 0;
     int64_t origin_id = 0;
+    if (c->pruned_at_ms)
+        return err_set(e, ERR_CONFLICT,
+                       "campaign %lld ended long ago, and how it ended for each device is not kept any more",
+                       (long long)c->id);
     *out = (struct campaign_spec){.policy = c->policy};
     out->policy.start_at_ms = out->policy.end_at_ms = 0;
     out->policy.confirm = CONFIRM_NONE; /* who asks for it has said yes */

@@ -329,6 +329,10 @@ static int check_source(struct db *db, const struct seeker *s, struct err *e)
     if (rc == 0)
         return err_field(e, ERR_INVALID, "target.campaign", "there is no campaign %lld of this product",
                          (long long)s->target->source_id);
+    if (rc > 0 && col_int(q, 0))
+        return err_field(e, ERR_CONFLICT, "target.campaign",
+                         "campaign %lld ended long ago, and its devices are not kept any more",
+                         (long long)s->target->source_id);
     return rc < 0 ? rc : 0;
 }
 
