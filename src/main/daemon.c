@@ -74,7 +74,8 @@ static bool tick(struct otad *o, struct tick *t)
             outgoing_clear(&t->out[i]);
         return false;
     }
-    board_set(BOARD_STORE, true, "ok");
+    if (failed)
+        board_set(BOARD_STORE, true, "ok");
     mqtt_send(o->mqtt, t->out, t->n);
     if (!t->again)
         o->rollout.done_to_ms = t->now_ms;

@@ -346,6 +346,11 @@ int db_version_set(struct db *db, int version, struct err *e)
     return db_script(db, sql, e);
 }
 
+int64_t db_changes(struct db *db)
+{
+    return sqlite3_total_changes64(db->handle);
+}
+
 bool db_in_transaction(struct db *db)
 {
     return !sqlite3_get_autocommit(db->handle);

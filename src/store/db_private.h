@@ -37,6 +37,8 @@ int db_script(struct db *db, const char *sql, struct err *e);
 /* PRAGMA user_version, which takes no parameters. */
 int db_version_set(struct db *db, int version, struct err *e);
 
+/* Rows changed by this connection so far: what did not grow it has written nothing. */
+int64_t db_changes(struct db *db);
 /* False after an error that made SQLite roll back by itself. */
 bool db_in_transaction(struct db *db);
 /* Ends the statements that a function left in use; that is a programming mistake, but one that may wait. */

@@ -82,7 +82,8 @@ static struct job *take(struct writer *s)
 
 enum waited { WAITED_WORK, WAITED_QUIET, WAITED_END };
 
-/* Until there is a job, or the store ends with none left, or, while the WAL holds something, all is quiet. */
+/* Until there is a job, or the store ends with none left, or, while the WAL holds something or the last
+ * commit did not work, all is quiet. */
 static enum waited wait_for_work(struct writer *s)
 {
     enum waited found = WAITED_WORK;
@@ -95,7 +96,7 @@ static enum waited wait_for_work(struct writer *s)
     while (!s->first && found == WAITED_WORK) {
         if (s->ending)
             found = WAITED_END;
-        else if (!s->unmoved)
+        else if (!s->unmoved && s->well)
             pthread_cond_wait(&s->work, &s->lock);
         else if (pthread_cond_timedwait(&s->work, &s->lock, &until) == ETIMEDOUT && !s->first)
             found = WAITED_QUIET;
@@ -161,9 +162,12 @@ static int run_jobs(struct writer *s, struct batch *b, struct err *e)
     return rc;
 }
 
-/* Once when it begins and once when it ends: what fails tends to fail with every batch. */
-static void tell_board(struct writer *s, int rc, const struct err *e)
+/* Once when it begins and once when it ends: what fails tends to fail with every batch. A commit that wrote
+ * nothing works on a full disk too. */
+static void tell_board(struct writer *s, int rc, bool wrote, const struct err *e)
 {
+    if (rc == 0 && !wrote)
+        return;
     if (rc < 0) {
         if (s->well)
             log_error("%s", e->text);
@@ -179,6 +183,7 @@ static void run_batch(struct writer *s)
 {
     struct batch b = {.end = &b.first};
     struct err e, ignored;
+    int64_t before = db_changes(s->w);
     int rc = db_run(s->w, Q_TX_BEGIN, &e);
 
     if (rc == 0)
@@ -192,7 +197,7 @@ static void run_batch(struct writer *s)
             db_run(s->w, Q_TX_ROLLBACK, &ignored);
         batch_fail(&b, rc, &e);
     }
-    tell_board(s, rc, &e);
+    tell_board(s, rc, db_changes(s->w) != before, &e);
     s->unmoved = true;
     while (b.first) {
         struct job *job = b.first;
@@ -238,6 +243,22 @@ static void keep_wal_short(struct writer *s)
     checkpoint(s, true);
 }
 
+/* Nobody may have anything to change for a while, and until then nobody would know that the store is well
+ * again: something is written that changes nothing. Not before the WAL could be moved, or what fits by chance
+ * would be taken for room. */
+static void probe(struct writer *s)
+{
+    struct err e;
+    int64_t version;
+
+    if (s->well || s->unmoved)
+        return;
+    if (db_number(s->w, Q_STORE_VERSION, &version, &e) == 0 && db_version_set(s->w, (int)version, &e) == 0) {
+        tell_board(s, 0, true, &e);
+        s->unmoved = true;
+    }
+}
+
 static void *writer_main(void *arg)
 {
     struct writer *s = arg;
@@ -250,6 +271,7 @@ static void *writer_main(void *arg)
             break;
         case WAITED_QUIET:
             checkpoint(s, false);
+            probe(s);
             break;
         case WAITED_END:
             checkpoint(s, true);

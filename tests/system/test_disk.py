@@ -11,7 +11,7 @@ import pytest
 
 from files import pattern
 from fleet import Product
-from harness import problem, wait_until
+from harness import basic, problem, wait_until
 from test_faults import check_store
 
 DISK = 64 << 20
@@ -114,6 +114,8 @@ def test_full_disk(on_small_disk):
     problem(server.api("PUT", f"/firmware?product={product.key}&version=3", body=pattern(100)), 507)
     device.progress(offer, percent=77)  # which the broker acknowledges
     assert "full" in reason(server)
+    auth = basic(f"{product.key}/d1", device.secret)
+    problem(server.http("GET", "/api/v1/device/offer?version=1.1.1", headers=auth), 507)  # a report by HTTPS
     for _ in range(3):
         assert hashlib.sha256(server.fetch(offer["url"]).data).hexdigest() == firmware["sha256"]
         assert server.executions(campaign)["d1"]["percent"] == 10
@@ -132,6 +134,18 @@ def test_full_disk(on_small_disk):
     device.disconnect()
     server.stop()
     check_store(server)
+
+
+def test_idle_after_a_full_disk(on_small_disk):
+    """Nobody has anything to change: that there is room again is noticed all the same."""
+    server = on_small_disk(ballast_bytes=0)
+    filler = fill(server)
+    until_refused(server)
+    store = server.http("GET", "/health").data["store"]
+    assert "full" in store["reason"]
+    filler.unlink()
+    wait_until(server.healthy)
+    assert new_product(server).status == 201
 
 
 def test_start_on_a_full_disk(on_small_disk):

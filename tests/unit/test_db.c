@@ -335,6 +335,14 @@ static int make_room(struct db *w, void *arg, struct err *e)
     return db_script(w, "PRAGMA max_page_count = 100000", e);
 }
 
+static bool board_is_well(void)
+{
+    struct board_row row;
+
+    board_get(BOARD_STORE, &row);
+    return row.ok;
+}
+
 static void test_full_disk(void **state)
 {
     struct place *p = *state;
@@ -355,6 +363,9 @@ static void test_full_disk(void **state)
     assert_int_equal(before.job.rc, -ERR_NO_SPACE);
     assert_false(stored(reader(p->store), "before"));
     assert_int_equal(store_write(p->store, make_room, NULL, &e), 0);
+    for (int i = 0; i < 1000 && !board_is_well(); i++) /* it notices by itself, with nobody writing */
+        usleep(10000);
+    assert_true(board_is_well());
     assert_int_equal(store_write(p->store, insert_one, (void *)"later", &e), 0);
     assert_true(stored(reader(p->store), "later"));
     sem_destroy(&gate.entered);
