@@ -233,10 +233,26 @@ int broker_start(const struct settings *settings, const char *cert_path, const c
     return 0;
 }
 
+/* A broker that finds no room for its file leaves half of it, says nothing, and cannot begin with it later.
+ * What it held is lost; what is due is offered again, and devices repeat what they say. */
+static void put_aside(const struct broker *b)
+{
+    char path[FILE_PATH_SIZE], aside[FILE_PATH_SIZE];
+    struct err e;
+    if (file_path(path, b->paths.dir, "mosquitto.db", &e) < 0 ||
+        file_path(aside, b->paths.dir, "mosquitto.db.damaged", &e) < 0)
+        return;
+    if (rename(path, aside) == 0)
+        log_error("the broker's file %s is damaged and put aside: what waited in it is lost", path);
+    else
+        log_error("the broker's file %s is damaged: %s", path, strerror(errno));
+}
+
 static void ended(struct broker *b)
 {
     b->pid = 0;
-    broker_log_join(b->log);
+    if (broker_log_join(b->log))
+        put_aside(b);
     b->log = NULL;
 }
 

@@ -13,6 +13,7 @@
 struct broker_log {
     pthread_t thread;
     FILE *lines;
+    bool unreadable; /* its own file, to the broker */
 };
 
 static const struct {
@@ -40,6 +41,9 @@ static void pass_on(const char *line)
     log_line(level, "broker: %s", line);
 }
 
+/* Of all reasons to end at once this is the one that would be there again the next time, for ever. */
+static const char unreadable[] = "Error: Couldn't open database";
+
 static void *run(void *arg)
 {
     struct broker_log *log = arg;
@@ -50,6 +54,7 @@ static void *run(void *arg)
         line[strcspn(line, "\r\n")] = '\0';
         if (*line)
             pass_on(line);
+        log->unreadable = log->unreadable || strstr(line, unreadable);
     }
     free(line);
     return NULL;
@@ -81,11 +86,13 @@ struct broker_log *broker_log_start(int fd)
     return log;
 }
 
-void broker_log_join(struct broker_log *log)
+bool broker_log_join(struct broker_log *log)
 {
     if (!log)
-        return;
+        return false;
     pthread_join(log->thread, NULL);
+    bool found = log->unreadable;
     fclose(log->lines);
     free(log);
+    return found;
 }

@@ -202,6 +202,28 @@ def test_a_device_that_is_switched_off_for_good(make_otad):
     server.check_counts(campaign)
 
 
+@pytest.mark.parametrize("left", [0, 20, 600])
+def test_half_of_the_brokers_file(make_otad, left):
+    """What a broker leaves that found the disk full: it begins anew with nothing in it, and the campaign goes on."""
+    server = make_otad()
+    product = Product(server)
+    device = product.device("d1", clean=False).connect()
+    device.inform("1.0.0")
+    device.settle()
+    device.disconnect()
+    server.stop()
+    file = server.data / "mosquitto" / "mosquitto.db"
+    assert file.stat().st_size > 600
+    os.truncate(file, left)
+    server.start()
+    assert (server.data / "mosquitto" / "mosquitto.db.damaged").exists() == (left > 0)
+    campaign = product.campaign(product.upload())
+    device.connect()
+    device.update(device.offer())
+    server.wait_campaign(campaign, "completed")
+    device.disconnect()
+
+
 # ---- a foreign broker
 
 class Mosquitto:
