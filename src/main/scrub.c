@@ -189,7 +189,7 @@ static int next_file(struct scrub *s, char sha256[SHA256_TEXT_SIZE], uint64_t *s
 static void step_round(struct scrub *s)
 {
     char sha256[SHA256_TEXT_SIZE];
-    uint64_t size;
+    uint64_t size = 0;
     struct err e;
     int rc = next_file(s, sha256, &size, &e);
     if (rc > 0) {
