@@ -3,11 +3,18 @@ INSERT INTO token (name, role, hash, created_at_ms, expires_at_ms)
 VALUES (:name, :role, :hash, :created_at_ms, :expires_at_ms)
 
 -- name: token_find
-SELECT id, name, role, created_at_ms, expires_at_ms FROM token
+SELECT id, name, role, created_at_ms, expires_at_ms, last_used_at_ms, hash FROM token
 WHERE hash = :hash AND (expires_at_ms = 0 OR expires_at_ms > :now_ms)
 
+-- name: token_get
+SELECT id, name, role, created_at_ms, expires_at_ms, last_used_at_ms FROM token WHERE id = :id
+
 -- name: token_list
-SELECT id, name, role, created_at_ms, expires_at_ms FROM token WHERE id > :after_id ORDER BY id LIMIT :cap
+SELECT id, name, role, created_at_ms, expires_at_ms, last_used_at_ms FROM token
+WHERE id > :after_id ORDER BY id LIMIT :cap
+
+-- name: token_used
+UPDATE token SET last_used_at_ms = :at_ms WHERE id = :id AND last_used_at_ms < :at_ms
 
 -- name: token_delete
 DELETE FROM token WHERE id = :id

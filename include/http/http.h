@@ -10,6 +10,7 @@
 #include "image/blob.h"
 #include "rollout/rollout.h"
 #include "store/db.h"
+#include "store/token_use.h"
 
 /* What handlers may use; constant while the server runs, owned by main. */
 struct http_env {
@@ -20,6 +21,7 @@ struct http_env {
     const struct seal *seal;
     const struct signing_key *signing_key;
     unsigned char token_key[32];
+    struct token_uses *token_uses;
     char cert_dir[FILE_PATH_SIZE]; /* of the CAs */
     char ca_path[FILE_PATH_SIZE];
     char cert_path[FILE_PATH_SIZE], key_path[FILE_PATH_SIZE];

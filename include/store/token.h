@@ -14,7 +14,8 @@ struct token {
     char name[129];
     enum role role;
     int64_t created_at_ms;
-    int64_t expires_at_ms; /* 0 never */
+    int64_t expires_at_ms;   /* 0 never */
+    int64_t last_used_at_ms; /* 0 never, or since the last minute was written: store/token_use */
 };
 
 /* Makes a random token; text is what the operator gets, once. */
@@ -26,6 +27,8 @@ int token_insert(struct db *w, struct token *t, const unsigned char hash[SHA256_
 /* ERR_NOT_FOUND when no unexpired token has this hash. */
 int token_find(struct db *db, const unsigned char hash[SHA256_BYTES], int64_t now_ms, struct token *out,
                struct err *e);
+/* Expired ones too. ERR_NOT_FOUND. */
+int token_get(struct db *db, int64_t id, struct token *out, struct err *e);
 int token_list(struct db *db, int64_t after_id, struct token out[], size_t cap, size_t *n, struct err *e);
 int token_delete(struct db *w, int64_t id, struct err *e);
 

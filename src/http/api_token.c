@@ -6,7 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *token_json(const struct token *t)
+/* What the store knows, or memory when it was used since. */
+static int64_t last_used(const struct request *r, const struct token *t)
+{
+    int64_t used_at_ms = token_used_at(r->env->token_uses, t->id);
+    return used_at_ms > t->last_used_at_ms ? used_at_ms : t->last_used_at_ms;
+}
+
+static json_t *token_json(const struct request *r, const struct token *t)
 {
     json_t *j = json_object();
     json_put_int(j, "id", t->id);
@@ -14,6 +21,7 @@ static json_t *token_json(const struct token *t)
     json_put_text(j, "role", role_word(t->role));
     json_put_moment(j, "created_at", t->created_at_ms);
     json_put_moment(j, "expires_at", t->expires_at_ms);
+    json_put_moment(j, "last_used_at", last_used(r, t));
     return j;
 }
 
@@ -58,7 +66,7 @@ int api_token_create(struct request *r, struct db *db, struct err *e)
     token_hash(r->env->token_key, text, hash);
     rc = token_insert(db, &t, hash, e);
     if (rc == 0) {
-        json_t *j = token_json(&t);
+        json_t *j = token_json(r, &t);
         json_put_text(j, "token", text);
         reply_created(r, j, "/api/v1/tokens/%lld", (long long)t.id);
     }
@@ -79,10 +87,22 @@ int api_token_list(struct request *r, struct db *db, struct err *e)
     if (rc == 0) {
         json_t *items = json_array();
         for (size_t i = 0; i < n && i < cap; i++)
-            json_array_append_new(items, token_json(&rows[i]));
+            json_array_append_new(items, token_json(r, &rows[i]));
         page_reply(r, items, n > cap ? rows[cap - 1].id : 0);
     }
     free(rows);
+    return rc;
+}
+
+int api_token_get(struct request *r, struct db *db, struct err *e)
+{
+    struct token t;
+    int64_t id;
+    int rc = request_id(r, 0, &id, e);
+    if (rc == 0)
+        rc = token_get(db, id, &t, e);
+    if (rc == 0)
+        reply_json(r, token_json(r, &t));
     return rc;
 }
 

@@ -109,6 +109,7 @@ static int check_token(struct request *r, struct db *db, const char *text, struc
         return rc;
     r->caller.role = token.role;
     r->caller.token_id = token.id;
+    token_use(r->env->token_uses, token.id, r->now_ms);
     str_copy(r->caller.name, sizeof r->caller.name, token.name);
     return 0;
 }

@@ -81,6 +81,7 @@ const struct route route_table[] = {
 
     {"POST", "/api/v1/tokens", ROLE_ADMIN, JSON_BYTES, CREATES, api_token_create, NULL},
     {"GET", "/api/v1/tokens", ROLE_ADMIN, 0, 0, api_token_list, by_page},
+    {"GET", "/api/v1/tokens/{id}", ROLE_ADMIN, 0, 0, api_token_get, NULL},
     {"DELETE", "/api/v1/tokens/{id}", ROLE_ADMIN, 0, ROUTE_WRITES, api_token_delete, NULL},
     {"POST", "/api/v1/backup", ROLE_ADMIN, 0, ROUTE_LONG, api_backup_create, NULL},
     {"GET", "/api/v1/backups", ROLE_VIEWER, 0, ROUTE_SLOW, api_backup_list, NULL},

@@ -105,12 +105,27 @@ static int forget_certificates(struct db *w, void *arg, struct err *e)
     return certificate_forget(w, clock_wall_ms() - CERTIFICATE_LISTED_MS, e);
 }
 
+static int flush_token_uses(struct db *w, void *arg, struct err *e)
+{
+    struct upkeep *u = arg;
+    return token_uses_flush(u->otad->http_env.token_uses, w, 1000, &u->more, e);
+}
+
+static void write_token_uses(struct otad *o)
+{
+    struct err e;
+    struct upkeep u = {.otad = o, .more = true};
+    while (u.more && store_write(o->store, flush_token_uses, &u, &e) == 0)
+        ;
+}
+
 static void each_minute(struct otad *o)
 {
     struct err e;
     struct upkeep u = {.otad = o, .more = true};
     while (u.more && store_write(o->store, flush_presence, &u, &e) == 0)
         ;
+    write_token_uses(o);
 }
 
 static void reload_certificate(struct otad *o)
@@ -269,6 +284,7 @@ static int start_http_env(struct otad *o, struct err *e)
                              .seal = &o->seal,
                              .signing_key = o->signing_key,
                              .started_at_ms = clock_wall_ms(),
+                             .token_uses = token_uses_open(),
                              .wake = wake};
     keeper_serve(o->keeper, env);
     seal_derive(&o->seal, "token", env->token_key);
@@ -365,6 +381,7 @@ static void stop(struct otad *o)
         store_close(o->store);
     if (o->store && whole)
         setup_unmark(o);
+    token_uses_close(o->http_env.token_uses);
     rollout_forget(&o->rollout);
     if (o->rollout.presence)
         presence_close(o->rollout.presence);

@@ -29,6 +29,7 @@ static int read_token(struct stmt *s, struct token *out, struct err *e)
     col_text(s, 2, word, sizeof word);
     t.created_at_ms = col_int(s, 3);
     t.expires_at_ms = col_int(s, 4);
+    t.last_used_at_ms = col_int(s, 5);
     role = role_parse(word);
     if (role < 0)
         return err_set(e, ERR_INTERNAL, "token %lld has a role that this otad does not know",
@@ -54,6 +55,17 @@ int token_insert(struct db *w, struct token *t, const unsigned char hash[SHA256_
     return rc;
 }
 
+/* The index compares bytes until they differ, but of an HMAC under a key that nobody outside has: how far it
+ * came says nothing about a token, and the next try begins anew. The whole of it is compared once more, in
+ * constant time, so that this does not hang on how an index is walked. */
+static bool is_same(struct stmt *s, const unsigned char hash[SHA256_BYTES])
+{
+    unsigned char stored[SHA256_BYTES] = {0};
+    size_t len = col_blob(s, 6, stored, sizeof stored);
+
+    return same_secret(stored, len, hash, SHA256_BYTES);
+}
+
 int token_find(struct db *db, const unsigned char hash[SHA256_BYTES], int64_t now_ms, struct token *out,
                struct err *e)
 {
@@ -63,8 +75,22 @@ int token_find(struct db *db, const unsigned char hash[SHA256_BYTES], int64_t no
     bind_blob(s, ":hash", hash, SHA256_BYTES);
     bind_int(s, ":now_ms", now_ms);
     rc = stmt_step(s, e);
-    if (rc == 0)
+    if (rc < 0)
+        return rc;
+    if (rc == 0 || !is_same(s, hash))
         return err_set(e, ERR_NOT_FOUND, "there is no such token");
+    return read_token(s, out, e);
+}
+
+int token_get(struct db *db, int64_t id, struct token *out, struct err *e)
+{
+    STMT_AUTO struct stmt *s = db_stmt(db, Q_TOKEN_GET);
+    int rc;
+
+    bind_int(s, ":id", id);
+    rc = stmt_step(s, e);
+    if (rc == 0)
+        return err_set(e, ERR_NOT_FOUND, "there is no token %lld", (long long)id);
     return rc < 0 ? rc : read_token(s, out, e);
 }
 

@@ -175,11 +175,13 @@ static int fill(struct db *w, void *arg, struct err *e)
 
 static int check(struct fixture *f, const struct route *route, const char *header, struct request *r)
 {
-    struct http_env env = {.seal = &seal};
+    struct http_env env = {.seal = &seal, .token_uses = token_uses_open()};
     struct err e;
     memcpy(env.token_key, token_key, sizeof env.token_key);
     *r = (struct request){.env = &env, .route = route, .now_ms = NOW_MS};
     int rc = auth_check(r, header, f->db, &e);
+    assert_int_equal(token_used_at(env.token_uses, r->caller.token_id), r->caller.token_id ? NOW_MS : 0);
+    token_uses_close(env.token_uses);
     r->env = NULL;
     return rc;
 }
