@@ -84,6 +84,7 @@ struct request {
     size_t raw_len;
     struct upload *upload; /* finished, for the route that takes one */
     bool dry;              /* ?dry_run=1: the handler says what it would do, and writes nothing */
+    json_t *summary;       /* owned; for the audit, of an act that is about no one thing: counts */
     bool on_writer;
     bool to_writer; /* set by request_to_writer */
     struct reply reply;

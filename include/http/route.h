@@ -50,7 +50,7 @@ handler_fn api_firmware_put, api_firmware_list, api_firmware_get, api_firmware_d
 handler_fn api_campaign_create, api_campaign_list, api_campaign_get, api_campaign_patch, api_campaign_start,
     api_campaign_pause, api_campaign_resume, api_campaign_advance, api_campaign_cancel, api_campaign_retry,
     api_campaign_rollback, api_campaign_executions, api_campaign_failures, api_execution_get;
-handler_fn api_token_create, api_token_list, api_token_get, api_token_delete;
+handler_fn api_token_create, api_token_list, api_token_get, api_token_delete, api_audit;
 handler_fn api_backup_create, api_backup_list;
 handler_fn api_status, api_health, api_signing_key, api_ca;
 handler_fn api_self_offer, api_self_report; /* a device about itself */

@@ -109,6 +109,7 @@ int api_device_import(struct request *r, struct db *db, struct err *e)
     json_t *j = json_object();
     json_put_int(j, "created", im.created);
     json_put_int(j, "updated", im.updated);
+    r->summary = json_copy(j); /* without the secrets */
     json_put(j, "secrets", im.secrets);
     reply_json(r, j);
     api_wake(r);

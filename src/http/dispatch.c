@@ -1,5 +1,6 @@
 #include "exchange.h"
 
+#include "audit.h"
 #include "base/clock.h"
 #include "http/route.h"
 #include "idempotency.h"
@@ -95,7 +96,7 @@ static int run_job(struct db *w, void *arg, struct err *e)
     int rc = r->upload ? upload_check(r->upload, w, e) : 0;
     if (rc)
         return rc;
-    return r->route->flags & ROUTE_CREATES ? idempotency_run(r, w, e) : r->route->handler(r, w, e);
+    return r->route->flags & ROUTE_CREATES ? idempotency_run(r, w, e) : audit_act(r, w, e);
 }
 
 static void end_sessions(const struct http_env *env, const struct reply *reply)
@@ -143,10 +144,19 @@ static int run_here(struct exchange *x)
     return rc ? rc : r->route->handler(r, db, &x->err);
 }
 
+static int run_slow(struct exchange *x)
+{
+    struct db *db;
+    int rc = run_here(x);
+    if (rc == 0)
+        rc = store_reader(x->set->env->store, &db, &x->err);
+    return rc ? rc : audit_slow(&x->request, db, &x->err);
+}
+
 static void slow_task(struct task *task)
 {
     struct exchange *x = (struct exchange *)((char *)task - offsetof(struct exchange, task));
-    x->rc = run_here(x);
+    x->rc = run_slow(x);
     unpark(x);
 }
 

@@ -1,5 +1,6 @@
 #include "exchange.h"
 
+#include "audit.h"
 #include "auth_cert.h"
 #include "base/clock.h"
 #include "base/str.h"
@@ -65,6 +66,7 @@ void exchange_end(struct exchange *x)
     reply_clear(&x->request.reply);
     upload_free(x->request.upload);
     json_decref(x->request.body);
+    json_decref(x->request.summary);
     free(x->request.raw);
     free(x->target);
     free(x);
@@ -160,6 +162,8 @@ static int check_caller(struct exchange *x)
     int rc = store_reader(x->set->env->store, &db, &x->err);
     if (rc == 0)
         rc = check_who(x, db);
+    if (rc == -ERR_FORBIDDEN)
+        audit_refused(r);
     if (rc == 0 && !(r->route->flags & (ROUTE_DEVICE | ROUTE_FILE)))
         rc = request_query_check(r, &x->err);
     if (rc == 0)

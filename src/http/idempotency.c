@@ -1,5 +1,6 @@
 #include "idempotency.h"
 
+#include "audit.h"
 #include "base/digest.h"
 #include "base/seal.h"
 #include "base/str.h"
@@ -101,7 +102,7 @@ int idempotency_run(struct request *r, struct db *w, struct err *e)
     bool found = false;
     const char *key = request_header(r, "Idempotency-Key");
     if (!key)
-        return r->route->handler(r, w, e);
+        return audit_act(r, w, e);
     hash_request(r, hash);
     int rc = check_key(key, e);
     if (rc == 0)
@@ -112,6 +113,6 @@ int idempotency_run(struct request *r, struct db *w, struct err *e)
         return rc;
     }
     if (rc == 0)
-        rc = r->route->handler(r, w, e);
+        rc = audit_act(r, w, e);
     return rc ? rc : remember(r, w, key, hash, e);
 }

@@ -19,6 +19,7 @@ static const char *const upload[] = {"product",    "module",   "version", "filen
                                      "delta_from", "requires", "part_of", NULL};
 static const char *const force[] = {"force", NULL};
 static const char *const by_tag[] = {"tag", NULL};
+static const char *const audit[] = {"limit", "after", "who", "path", "since", "until", "format", NULL};
 static const char *const dry_run[] = {"dry_run", NULL};
 
 /* The upload's limit is the setting max_upload_bytes. */
@@ -83,6 +84,7 @@ const struct route route_table[] = {
     {"GET", "/api/v1/tokens", ROLE_ADMIN, 0, 0, api_token_list, by_page},
     {"GET", "/api/v1/tokens/{id}", ROLE_ADMIN, 0, 0, api_token_get, NULL},
     {"DELETE", "/api/v1/tokens/{id}", ROLE_ADMIN, 0, ROUTE_WRITES, api_token_delete, NULL},
+    {"GET", "/api/v1/audit", ROLE_ADMIN, 0, 0, api_audit, audit},
     {"POST", "/api/v1/backup", ROLE_ADMIN, 0, ROUTE_LONG, api_backup_create, NULL},
     {"GET", "/api/v1/backups", ROLE_VIEWER, 0, ROUTE_SLOW, api_backup_list, NULL},
     {"GET", "/api/v1/status", ROLE_VIEWER, 0, 0, api_status, NULL},

@@ -1,8 +1,10 @@
 #include "main/daemon.h"
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/pki.h"
+#include "store/audit.h"
 #include "store/firmware.h"
 #include "store/token.h"
 
@@ -108,10 +110,25 @@ struct new_token {
     unsigned char hash[SHA256_BYTES];
 };
 
+static int note_token(struct db *w, const struct token *t, struct err *e)
+{
+    struct audit_line line = {
+        .at_ms = t->created_at_ms, .who = "otad", .method = "POST", .path = "/api/v1/tokens", .status = 201};
+    json_auto_t *j = json_object();
+    json_put_int(j, "id", t->id);
+    json_put_text(j, "name", t->name);
+    json_put_text(j, "role", role_word(t->role));
+    line.after = json_text(j);
+    int rc = audit_add(w, &line, e);
+    audit_clear(&line, 1);
+    return rc;
+}
+
 static int insert_token(struct db *w, void *arg, struct err *e)
 {
     struct new_token *t = arg;
-    return token_insert(w, &t->token, t->hash, e);
+    int rc = token_insert(w, &t->token, t->hash, e);
+    return rc ? rc : note_token(w, &t->token, e);
 }
 
 int setup_admin_token(struct otad *o, struct err *e)

@@ -107,7 +107,7 @@ def read_reply(connection):
     answer = connection.getresponse()
     body = answer.read()
     kind = answer.headers.get("Content-Type", "")
-    return Reply(answer.status, answer.headers, json.loads(body) if "json" in kind and body else body)
+    return Reply(answer.status, answer.headers, json.loads(body) if "json" in kind and "ndjson" not in kind and body else body)
 
 
 def receive(sock, end):
