@@ -28,6 +28,10 @@ const char *auth_device(const struct caller *caller, char product[PRODUCT_SIZE])
  * devices takes every operator too. Pure. */
 bool auth_allows(enum role have, enum role need);
 
+/* ERR_BAD_REQUEST for a token in the query, wherever it is one of ours, and for a parameter that asks for one
+ * where an operator calls. It stands in histories and in the logs of others by then. */
+int auth_check_query(const struct request *r, struct err *e);
+
 /* Fills r->caller from the Authorization header (NULL: none) as r->route demands. ERR_UNAUTHORIZED,
  * ERR_FORBIDDEN. A route of ROLE_NONE asks nothing; one of ROUTE_FILE accepts a caller without a header and
  * leaves the judgement to its handler. A caller that is admin already stays so. */

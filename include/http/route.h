@@ -5,6 +5,8 @@
 
 #include "http/request.h"
 
+#include <stdio.h>
+
 enum route_flags {
     ROUTE_WRITES = 1,  /* the handler runs on the writer */
     ROUTE_CREATES = 2, /* a POST that creates: Idempotency-Key is remembered */
@@ -36,6 +38,10 @@ extern const size_t route_count;
  * POST"). */
 int route_find(const char *method, const char *path, const struct route **out, char arg[PATH_ARGS_MAX][257],
                char allow[64], struct err *e);
+
+/* A line for each: method, path, role, and who else: "device" with its own proof, "file" as http/file judges,
+ * "-" nobody. */
+void route_print(FILE *out);
 
 /* The same over any table; the first row that fits wins. Pure. */
 int route_match(const struct route table[], size_t n, const char *method, const char *path,

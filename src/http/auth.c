@@ -3,6 +3,7 @@
 #include "base/digest.h"
 #include "http/guard.h"
 #include "http/route.h"
+#include "http/url.h"
 #include "protocol/onenet.h"
 #include "store/device.h"
 #include "store/product.h"
@@ -88,6 +89,28 @@ bool auth_allows(enum role have, enum role need)
         [ROLE_ADMIN] = ~0u,
     };
     return (holds[have] >> need & 1u) != 0;
+}
+
+static bool looks_like_token(const char *text)
+{
+    return strncmp(text, "otad_", 5) == 0 && strlen(text) == TOKEN_TEXT_SIZE - 1;
+}
+
+static bool names_token(const char *name)
+{
+    return strcasecmp(name, "token") == 0 || strcasecmp(name, "access_token") == 0;
+}
+
+/* What a device's firmware adds to its URLs by such a name is its own affair. */
+int auth_check_query(const struct request *r, struct err *e)
+{
+    bool operators = !(r->route->flags & (ROUTE_DEVICE | ROUTE_FILE));
+    for (size_t i = 0; r->query && i < r->query->n; i++)
+        if (looks_like_token(r->query->item[i].value) || (operators && names_token(r->query->item[i].name)))
+            return err_field(e, ERR_BAD_REQUEST, r->query->item[i].name,
+                             "a token goes into the header Authorization, never into a URL: others may have "
+                             "logged it now, so delete it and make another");
+    return 0;
 }
 
 static int refuse(const struct request *r, struct err *e)
@@ -220,7 +243,7 @@ static int check_header(struct request *r, struct db *db, const char *header, st
     const char *token = auth_bearer(header);
     if (token)
         return check_token(r, db, token, e);
-    if (!(r->route->flags & (ROUTE_DEVICE | ROUTE_FILE)) || !auth_basic(header, &basic))
+    if (!auth_basic(header, &basic))
         return refuse(r, e);
     int rc = check_basic(r, db, &basic, e);
     explicit_bzero(&basic, sizeof basic);

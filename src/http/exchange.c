@@ -185,6 +185,8 @@ static int read_head(struct exchange *x, const char *method, const char *version
     r->path = x->url.path;
     r->query = &x->url.query;
     rc = route_find(method, r->path, &r->route, r->arg, x->allow, &x->err);
+    if (rc == 0)
+        rc = auth_check_query(r, &x->err);
     return rc ? rc : check_caller(x);
 }
 

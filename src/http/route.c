@@ -69,3 +69,12 @@ int route_find(const char *method, const char *path, const struct route **out, c
 {
     return route_match(route_table, route_count, method, path, out, arg, allow, e);
 }
+
+void route_print(FILE *out)
+{
+    for (size_t i = 0; i < route_count; i++) {
+        const struct route *route = &route_table[i];
+        const char *proof = route->flags & ROUTE_DEVICE ? "device" : route->flags & ROUTE_FILE ? "file" : "-";
+        fprintf(out, "%s %s %s %s\n", route->method, route->path, role_word(route->role), proof);
+    }
+}

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "http/route.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -30,6 +31,7 @@ static void usage(FILE *out)
         "otad [...] -t                                    check the settings\n"
         "otad -D                                          print every setting, its default and its meaning\n"
         "otad --policy                                    print every key of a campaign's policy\n"
+        "otad --routes                                    print every route and the role that it asks for\n"
         "otad --version\n",
         out);
 }
@@ -89,6 +91,7 @@ int main(int argc, char *argv[])
     static const struct option longs[] = {{"version", no_argument, NULL, 'V'},
                                           {"help", no_argument, NULL, 'h'},
                                           {"policy", no_argument, NULL, 'P'},
+                                          {"routes", no_argument, NULL, 'R'},
                                           {NULL, 0, NULL, 0}};
     const char *file = NULL, *name = "run", *operand = NULL;
     char *overrides[OVERRIDES_MAX], data_dir[FILE_PATH_SIZE + 16];
@@ -119,6 +122,9 @@ int main(int argc, char *argv[])
             return 0;
         case 'P':
             policy_print(stdout);
+            return 0;
+        case 'R':
+            route_print(stdout);
             return 0;
         case 'V':
             puts("otad " OTAD_VERSION);
