@@ -10,6 +10,13 @@ CREATE TABLE device_old_secret (
     secret            BLOB    NOT NULL,                    -- sealed like device.secret
     until_ms          INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX device_old_secret_until ON device_old_secret (until_ms);
+-- Whoever changes a secret voids the one before it; who wants it kept keeps it behind the change.
+CREATE TRIGGER device_secret_changed AFTER UPDATE OF secret ON device WHEN old.secret IS NOT new.secret
+BEGIN DELETE FROM device_old_secret WHERE device_id = new.id; END;
+CREATE TRIGGER product_secret_changed AFTER UPDATE OF enrolment_secret ON product
+WHEN old.enrolment_secret IS NOT new.enrolment_secret
+BEGIN UPDATE product SET old_enrolment_secret = NULL, old_enrolment_until_ms = 0 WHERE id = new.id; END;
 
 -- Signatures that are made elsewhere: the public keys of who may, each PEM behind a line with its type and its SHA-256 (of the
 -- DER); '' otad signs itself.

@@ -48,10 +48,11 @@ int route_match(const struct route table[], size_t n, const char *method, const 
                 const struct route **out, char arg[PATH_ARGS_MAX][257], char allow[64], struct err *e);
 
 /* One file each, http/api_<thing>.c. */
-handler_fn api_product_create, api_product_list, api_product_get, api_product_patch, api_product_delete;
+handler_fn api_product_create, api_product_list, api_product_get, api_product_patch, api_product_secret,
+    api_product_delete;
 handler_fn api_device_create, api_device_list, api_device_get, api_device_patch, api_device_delete,
     api_device_import, api_device_timeline, api_device_executions, api_device_why, api_quarantine_delete,
-    api_certificate_create, api_certificate_list, api_certificate_delete;
+    api_certificate_create, api_certificate_list, api_certificate_delete, api_device_secret;
 handler_fn api_firmware_put, api_firmware_list, api_firmware_get, api_firmware_delete, api_firmware_file;
 handler_fn api_campaign_create, api_campaign_list, api_campaign_get, api_campaign_patch, api_campaign_start,
     api_campaign_pause, api_campaign_resume, api_campaign_advance, api_campaign_cancel, api_campaign_retry,

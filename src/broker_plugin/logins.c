@@ -3,6 +3,7 @@
 #include "base/digest.h"
 #include "certificate.h"
 #include "presence.h"
+#include "psk.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,19 +25,30 @@ static int otad_login(struct plugin *p, const struct mosquitto *client, const ch
 
 /* ---- devices */
 
-static bool proven(const struct protocol *protocol, const struct login *login, const struct credentials *c)
+static bool proven(struct plugin *p, const struct protocol *protocol, const struct login *login,
+                   const struct credentials *c)
 {
     const struct login_rules *rules = &protocol->login;
+    const struct {
+        bool good, old;
+        const char *secret;
+    } tries[] = {{c->known, false, c->secret},
+                 {c->open, false, c->product_secret},
+                 {c->known, true, c->old_secret},
+                 {c->open, true, c->old_product_secret}};
     int64_t now_s = time(NULL);
     if (rules->certificate)
         return c->known;
-    if (c->known && *c->secret && rules->proven(login, &c->names, c->secret, now_s))
-        return true;
-    return c->open && *c->product_secret && rules->proven(login, &c->names, c->product_secret, now_s);
+    for (size_t i = 0; i < ARRAY_SIZE(tries); i++)
+        if (tries[i].good && *tries[i].secret && rules->proven(login, &c->names, tries[i].secret, now_s)) {
+            psk_proven(p, &c->names, tries[i].old);
+            return true;
+        }
+    return false;
 }
 
-static int judge(const struct protocol *protocol, const struct login *login, const struct credentials *c,
-                 struct err *e)
+static int judge(struct plugin *p, const struct protocol *protocol, const struct login *login,
+                 const struct credentials *c, struct err *e)
 {
     if (!c->product_enabled)
         return err_set(e, ERR_UNAUTHORIZED, "the product is disabled");
@@ -44,7 +56,7 @@ static int judge(const struct protocol *protocol, const struct login *login, con
         return err_set(e, ERR_UNAUTHORIZED, "the device is disabled");
     if (c->revoked)
         return err_set(e, ERR_UNAUTHORIZED, "its certificate is revoked, or was made for another device");
-    if (!proven(protocol, login, c))
+    if (!proven(p, protocol, login, c))
         return err_set(e, ERR_UNAUTHORIZED, c->known || c->open ? "wrong secret" : "unknown device");
     if (strcmp(login->client_id, OTAD) == 0)
         return err_set(e, ERR_UNAUTHORIZED, "the client id \"" OTAD "\" is no device's");
@@ -63,7 +75,7 @@ static int identify(struct plugin *p, const struct login *login, const char *ser
     if (rc < 0)
         return rc;
     a->names = c.names;
-    rc = judge(a->protocol, login, &c, e);
+    rc = judge(p, a->protocol, login, &c, e);
     credentials_wipe(&c);
     return rc;
 }

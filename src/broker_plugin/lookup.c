@@ -1,5 +1,6 @@
 #include "lookup.h"
 
+#include "base/clock.h"
 #include "base/str.h"
 
 #include <sqlite3.h>
@@ -16,10 +17,12 @@
     "AND (c.revoked_at_ms > 0 OR c.device_id IS NOT d.id)) "
 static const char login[] =
     "SELECT p.protocol, p.key, p.enabled, p.enrolment = 'open', p.enrolment_secret, d.id IS NOT NULL, "
-    "d.enabled, d.secret, " REVOKED
+    "d.enabled, d.secret, " REVOKED ", "
+    "(SELECT o.secret FROM device_old_secret o WHERE o.device_id = d.id AND o.until_ms > ?5), "
+    "iif(p.old_enrolment_until_ms > ?5, p.old_enrolment_secret, NULL) "
     "FROM product p LEFT JOIN device d ON d.product_id = p.id AND d.name = ?2 WHERE p.key = ?1 "
     "UNION ALL "
-    "SELECT p.protocol, p.key, p.enabled, 0, NULL, 1, d.enabled, d.secret, " REVOKED
+    "SELECT p.protocol, p.key, p.enabled, 0, NULL, 1, d.enabled, d.secret, " REVOKED ", NULL, NULL "
     "FROM device d CROSS JOIN product p ON p.id = d.product_id "
     "WHERE ?1 = '' AND d.name = ?2 AND p.protocol = ?3 LIMIT 1";
 
@@ -112,6 +115,8 @@ static int read_row(struct lookup *l, const char *protocol, const char *device, 
     snprintf(owner, sizeof owner, "%s/%s", out->names.product, out->names.device);
     unseal(l, 4, "enrolment", out->names.product, out->product_secret);
     unseal(l, 7, "device", owner, out->secret);
+    unseal(l, 9, "device", owner, out->old_secret);
+    unseal(l, 10, "enrolment", out->names.product, out->old_product_secret);
     return 0;
 }
 
@@ -125,6 +130,7 @@ int lookup_find(struct lookup *l, const char *protocol, const struct login_claim
     sqlite3_bind_text(l->stmt, 2, claim->device, -1, SQLITE_STATIC);
     sqlite3_bind_text(l->stmt, 3, protocol, -1, SQLITE_STATIC);
     sqlite3_bind_text(l->stmt, 4, serial, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(l->stmt, 5, clock_wall_ms());
     int step = sqlite3_step(l->stmt);
     if (step == SQLITE_ROW)
         rc = read_row(l, protocol, claim->device, out, e);

@@ -16,8 +16,9 @@ struct credentials {
     bool known; /* the device is registered; then: */
     bool device_enabled;
     bool revoked;                     /* the certificate that was shown, or it is another device's */
-    char secret[SECRET_SIZE];         /* the device's own; "" none */
-    char product_secret[SECRET_SIZE]; /* the product's for enrolment; "" none */
+    char secret[SECRET_SIZE];                                      /* the device's own; "" none */
+    char product_secret[SECRET_SIZE];                              /* the product's for enrolment; "" none */
+    char old_secret[SECRET_SIZE], old_product_secret[SECRET_SIZE]; /* replaced, and good yet; "" none */
 };
 
 /* Keeps the path: the store is opened at the first login, and again after it could not be read. */

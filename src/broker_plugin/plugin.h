@@ -16,7 +16,8 @@
 #include <mosquitto_plugin.h>
 #include <time.h>
 
-#define OTAD "otad"
+#define OTAD      "otad"
+#define PSK_TURNS 256
 
 struct plugin {
     mosquitto_plugin_id_t *id;
@@ -24,9 +25,10 @@ struct plugin {
     char secret[SECRET_SIZE];
     struct lookup *lookup;
     struct sessions sessions;
-    const void *otad; /* its connection, NULL while it is away */
-    bool served;      /* otad's session is there, and keeps what devices say while otad is away */
-    bool reloading;   /* the broker asks again about everybody it knows */
+    const void *otad;        /* its connection, NULL while it is away */
+    bool served;             /* otad's session is there, and keeps what devices say while otad is away */
+    bool reloading;          /* the broker asks again about everybody it knows */
+    bool psk_old[PSK_TURNS]; /* whether the next handshake of the devices here is tried with the old secret */
     time_t minute;
     unsigned logged, unlogged;
 };

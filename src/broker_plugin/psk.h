@@ -8,4 +8,8 @@
  * handshake fails. */
 bool psk_find(struct plugin *p, const char *identity, char *out, size_t size);
 
+/* The device has proved its login with this secret, the present one or the one before: its next handshake
+ * begins with that. */
+void psk_proven(struct plugin *p, const struct login_claim *names, bool old);
+
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "http/route.h"
+#include "store/old_secret.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,10 +44,13 @@ static int device_json(const struct request *r, struct db *db, const struct devi
 {
     struct device_tag tags[TAGS_MAX];
     struct device_module modules[MODULES_MAX];
+    struct old_secret old;
     size_t tag_count, module_count;
     int rc = device_tags_get(db, d->id, tags, &tag_count, e);
     if (rc == 0)
         rc = device_modules_get(db, d->id, modules, &module_count, e);
+    if (rc == 0)
+        rc = old_secret_of_device(db, d->id, r->now_ms, &old, e);
     if (rc)
         return rc;
     json_t *j = json_object();
@@ -63,6 +67,7 @@ static int device_json(const struct request *r, struct db *db, const struct devi
     json_put_bool(j, "online", presence_there(r->env->rollout->presence, d->id, r->now_ms));
     json_put_moment(j, "last_seen_at", last_seen(r, d));
     json_put_moment(j, "registered_at", d->registered_at_ms);
+    json_put_moment(j, "old_secret_until", old.until_ms);
     *out = j;
     return 0;
 }

@@ -5,6 +5,7 @@
 #include "image/image.h"
 #include "protocol/aliyun.h"
 #include "protocol/aws.h"
+#include "store/old_secret.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,17 @@ static json_t *product_json(const struct product *p)
     json_put(j, "public_keys", keys_json(p));
     json_put_moment(j, "created_at", p->created_at_ms);
     return j;
+}
+
+static int shown(const struct request *r, struct db *db, const struct product *p, json_t **out, struct err *e)
+{
+    struct old_secret old;
+    int rc = old_secret_of_product(db, p->id, r->now_ms, &old, e);
+    if (rc)
+        return rc;
+    *out = product_json(p);
+    json_put_moment(*out, "old_secret_until", old.until_ms);
+    return 0;
 }
 
 /* ---- reading a body */
@@ -239,14 +251,15 @@ static int settle_secret(const struct request *r, struct product *p, char secret
 }
 
 /* secret is shown in the answer to the request that set it, and never again. */
-static json_t *answer(struct request *r, const struct product *p, char secret[SECRET_SIZE])
+static int answer(struct request *r, struct db *db, const struct product *p, char secret[SECRET_SIZE],
+                  json_t **out, struct err *e)
 {
-    json_t *j = product_json(p);
-    if (*secret)
-        json_put_text(j, "enrolment_secret", secret);
+    int rc = shown(r, db, p, out, e);
+    if (rc == 0 && *secret)
+        json_put_text(*out, "enrolment_secret", secret);
     explicit_bzero(secret, SECRET_SIZE);
     revision_etag(r, p->revision);
-    return j;
+    return rc;
 }
 
 /* What opens with it does not show in the word. */
@@ -265,6 +278,7 @@ int api_product_create(struct request *r, struct db *db, struct err *e)
 {
     struct product p = {.enabled = true, .created_at_ms = r->now_ms};
     char secret[SECRET_SIZE] = "";
+    json_t *j = NULL;
     int rc = read_product(r, true, &p, secret, e);
     if (rc == 0 && !*p.name)
         str_copy(p.name, sizeof p.name, p.key);
@@ -275,15 +289,32 @@ int api_product_create(struct request *r, struct db *db, struct err *e)
     if (rc == 0)
         rc = product_insert(db, &p, e);
     if (rc == 0)
-        reply_created(r, answer(r, &p, secret), "/api/v1/products/%s", p.key);
+        rc = answer(r, db, &p, secret, &j, e);
+    if (rc == 0)
+        reply_created(r, j, "/api/v1/products/%s", p.key);
     if (rc == 0)
         warn_public(&p, false);
+    return rc;
+}
+
+static int list_json(const struct request *r, struct db *db, const struct product rows[], size_t n,
+                     json_t **out, struct err *e)
+{
+    json_t *items = json_array(), *j;
+    int rc = 0;
+    for (size_t i = 0; i < n && (rc = shown(r, db, &rows[i], &j, e)) == 0; i++)
+        json_array_append_new(items, j);
+    if (rc == 0)
+        *out = items;
+    else
+        json_decref(items);
     return rc;
 }
 
 int api_product_list(struct request *r, struct db *db, struct err *e)
 {
     struct page page;
+    json_t *items;
     size_t n = 0, cap;
     int rc = page_read(r, &page, e);
     if (rc)
@@ -291,12 +322,10 @@ int api_product_list(struct request *r, struct db *db, struct err *e)
     cap = (size_t)page.limit;
     struct product *rows = api_rows(cap + 1, sizeof *rows);
     rc = product_list(db, page.after, rows, cap + 1, &n, e);
-    if (rc == 0) {
-        json_t *items = json_array();
-        for (size_t i = 0; i < n && i < cap; i++)
-            json_array_append_new(items, product_json(&rows[i]));
+    if (rc == 0)
+        rc = list_json(r, db, rows, n < cap ? n : cap, &items, e);
+    if (rc == 0)
         page_reply(r, items, n > cap ? rows[cap - 1].id : 0);
-    }
     free(rows);
     return rc;
 }
@@ -304,11 +333,14 @@ int api_product_list(struct request *r, struct db *db, struct err *e)
 int api_product_get(struct request *r, struct db *db, struct err *e)
 {
     struct product p;
+    json_t *j;
     int rc = product_get(db, r->arg[0], &p, e);
+    if (rc == 0)
+        rc = shown(r, db, &p, &j, e);
     if (rc)
         return rc;
     revision_etag(r, p.revision);
-    reply_json(r, product_json(&p));
+    reply_json(r, j);
     return 0;
 }
 
@@ -322,6 +354,7 @@ int api_product_patch(struct request *r, struct db *db, struct err *e)
 {
     struct product p = {0};
     char secret[SECRET_SIZE] = "";
+    json_t *j = NULL;
     int rc = product_get(db, r->arg[0], &p, e);
     const struct product before = p;
     if (rc == 0)
@@ -337,11 +370,13 @@ int api_product_patch(struct request *r, struct db *db, struct err *e)
         rc = settle_secret(r, &p, secret, e);
     if (rc == 0)
         rc = product_update(db, &p, e);
+    if (rc == 0)
+        rc = answer(r, db, &p, secret, &j, e);
     if (rc)
         return rc;
     if (!p.enabled || strcmp(p.protocol, before.protocol) != 0)
         request_end_sessions(r, p.key, "");
-    reply_json(r, answer(r, &p, secret));
+    reply_json(r, j);
     warn_public(&p, before.public);
     api_wake(r);
     return 0;

@@ -6,6 +6,7 @@
 #include "http/url.h"
 #include "protocol/onenet.h"
 #include "store/device.h"
+#include "store/old_secret.h"
 #include "store/product.h"
 #include "store/token.h"
 
@@ -167,17 +168,33 @@ static bool proven_by(const struct request *r, const char *purpose, const char *
     return proven;
 }
 
+/* By one that was replaced, and is good for a while yet. */
+static bool proven_by_old(const struct request *r, struct db *db, const struct product *product,
+                          const struct device *d, const char *owner, const struct proof *p)
+{
+    struct old_secret old;
+    struct err ignored;
+    if (d->id && old_secret_of_device(db, d->id, r->now_ms, &old, &ignored) == 0 &&
+        proven_by(r, "device", owner, old.sealed, old.len, p))
+        return true;
+    return product->enrolment_open &&
+           old_secret_of_product(db, product->id, r->now_ms, &old, &ignored) == 0 &&
+           proven_by(r, "enrolment", product->key, old.sealed, old.len, p);
+}
+
 /* Its own secret, or where the product is open for enrolment the product's: the rule of the broker's plugin.
  */
-static bool device_proven(const struct request *r, const struct product *product, const struct device *d,
-                          const struct proof *p)
+static bool device_proven(const struct request *r, struct db *db, const struct product *product,
+                          const struct device *d, const struct proof *p)
 {
     char owner[PRODUCT_SIZE + DEVICE_SIZE]; /* the slash takes the place of one end */
     snprintf(owner, sizeof owner, "%s/%s", p->product, p->device);
     if (proven_by(r, "device", owner, d->secret, d->secret_len, p))
         return true;
-    return product->enrolment_open && proven_by(r, "enrolment", product->key, product->enrolment_secret,
-                                                product->enrolment_secret_len, p);
+    if (product->enrolment_open &&
+        proven_by(r, "enrolment", product->key, product->enrolment_secret, product->enrolment_secret_len, p))
+        return true;
+    return proven_by_old(r, db, product, d, owner, p);
 }
 
 static bool speaks_here(const struct request *r, const struct product *product)
@@ -196,7 +213,7 @@ static int check_device(struct request *r, struct db *db, const struct proof *p,
     if (rc && rc != -ERR_NOT_FOUND)
         return rc;
     bool known = rc == 0;
-    if (!device_proven(r, &product, &device, p) || !speaks_here(r, &product))
+    if (!device_proven(r, db, &product, &device, p) || !speaks_here(r, &product))
         return refuse(r, e);
     if (!product.enabled || (known && !device.enabled))
         return err_set(e, ERR_FORBIDDEN, "this device is switched off");

@@ -28,6 +28,8 @@ const struct route route_table[] = {
     {"GET", "/api/v1/products", ROLE_VIEWER, 0, 0, api_product_list, by_page},
     {"GET", "/api/v1/products/{key}", ROLE_VIEWER, 0, 0, api_product_get, NULL},
     {"PATCH", "/api/v1/products/{key}", ROLE_OPERATOR, JSON_BYTES, ROUTE_WRITES, api_product_patch, NULL},
+    {"POST", "/api/v1/products/{key}/enrolment-secret", ROLE_OPERATOR, JSON_BYTES, CREATES,
+     api_product_secret, NULL},
     {"DELETE", "/api/v1/products/{key}", ROLE_OPERATOR, 0, ROUTE_WRITES, api_product_delete, NULL},
 
     {"POST", "/api/v1/devices", ROLE_OPERATOR, JSON_BYTES, CREATES, api_device_create, NULL},
@@ -36,6 +38,8 @@ const struct route route_table[] = {
      NULL},
     {"GET", "/api/v1/devices/{product}/{name}", ROLE_VIEWER, 0, 0, api_device_get, NULL},
     {"PATCH", "/api/v1/devices/{product}/{name}", ROLE_OPERATOR, JSON_BYTES, ROUTE_WRITES, api_device_patch,
+     NULL},
+    {"POST", "/api/v1/devices/{product}/{name}/secret", ROLE_OPERATOR, JSON_BYTES, CREATES, api_device_secret,
      NULL},
     {"DELETE", "/api/v1/devices/{product}/{name}", ROLE_OPERATOR, 0, ROUTE_WRITES, api_device_delete, NULL},
     {"GET", "/api/v1/devices/{product}/{name}/timeline", ROLE_VIEWER, 0, 0, api_device_timeline, by_page},

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "model/board.h"
 #include "store/certificate.h"
+#include "store/old_secret.h"
 #include "store/token.h"
 
 #include <errno.h>
@@ -99,6 +100,12 @@ static int forget_requests(struct db *w, void *arg, struct err *e)
     return idempotency_forget(w, clock_wall_ms() - IDEMPOTENCY_MS, e);
 }
 
+static int forget_secrets(struct db *w, void *arg, struct err *e)
+{
+    (void)arg;
+    return old_secrets_forget(w, clock_wall_ms(), e);
+}
+
 static int forget_certificates(struct db *w, void *arg, struct err *e)
 {
     (void)arg;
@@ -147,6 +154,8 @@ static void each_hour(struct otad *o)
         log_error("cannot forget old idempotency keys: %s", e.text);
     if (store_write(o->store, forget_certificates, NULL, &e) < 0)
         log_error("cannot forget certificates that ended: %s", e.text);
+    if (store_write(o->store, forget_secrets, NULL, &e) < 0)
+        log_error("cannot forget replaced secrets: %s", e.text);
     if (setup_certificates(o, &renewed, &e) < 0)
         log_error("cannot look after the certificate: %s", e.text);
     if (renewed)

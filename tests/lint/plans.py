@@ -12,7 +12,7 @@ import sqlite3
 import sys
 
 GROWING = ["device", "device_gone", "device_tag", "device_module", "execution", "execution_module", "timeline", "firmware",
-           "idempotency", "certificate", "audit"]
+           "idempotency", "certificate", "audit", "device_old_secret"]
 NAME = re.compile(r"^-- name: (\w+).*$", re.M)
 REASON = re.compile(r"^\s*-- scan: \S", re.M)
 ALIAS = re.compile(r"\b(?:FROM|JOIN|UPDATE|INTO|,)\s*(%s)\b(?:\s+(?:AS\s+)?(\w+))?" % "|".join(GROWING), re.I)
