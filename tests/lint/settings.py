@@ -1,5 +1,6 @@
-"""The tables in the program are the one place where a setting, or a key of a campaign's policy, stands; conf/otad.conf,
-docs/settings.md and docs/policy.md are made from what `otad -D` and `otad --policy` print.
+"""The tables in the program are the one place where a setting, a key of a campaign's policy, or a route's role stands;
+conf/otad.conf, docs/settings.md, docs/policy.md and the list in docs/access.md are made from what `otad -D`, `otad --policy` and
+`otad --routes` print.
 
     settings.py build/otad            fails when a file is not what the program says
     settings.py build/otad --write    makes the files
@@ -15,6 +16,8 @@ import sys
 CONF = pathlib.Path("conf/otad.conf")
 PAGE = pathlib.Path("docs/settings.md")
 POLICY = pathlib.Path("docs/policy.md")
+ACCESS = pathlib.Path("docs/access.md")
+ROUTES = re.compile(r"(?<=<!-- routes:begin -->\n).*?(?=<!-- routes:end -->)", re.S)
 SETTING = re.compile(r"^[#;]?\s*(\w+)\s*=\s*(.*)$")
 
 HEAD = """# Settings
@@ -64,6 +67,15 @@ def page(text):
     return HEAD + "\n".join(lines) + "\n"
 
 
+def access(routes):
+    """The page with the routes that otad prints between its marks."""
+    rows = [line.split() for line in routes.splitlines()]
+    lines = [f"| `{method}` | `{path}` | {role if role == proof or proof == '-' else f'{role}, {proof}'} |"
+             for method, path, role, proof in rows]
+    table = "| method | path | who |\n|---|---|---|\n" + "\n".join(lines) + "\n"
+    return ROUTES.sub(lambda _: table, ACCESS.read_text(encoding="utf-8"), count=1)
+
+
 def compare(path, wanted):
     there = path.read_text(encoding="utf-8") if path.exists() else ""
     diff = difflib.unified_diff(there.splitlines(), wanted.splitlines(), str(path), "otad -D", lineterm="", n=1)
@@ -81,7 +93,8 @@ def main():
     args = parser.parse_args()
     settings = printed(args.otad, "-D")
     rows = parse(settings)
-    wanted = {CONF: settings, PAGE: page(settings), POLICY: POLICY_HEAD + printed(args.otad, "--policy")}
+    wanted = {CONF: settings, PAGE: page(settings), POLICY: POLICY_HEAD + printed(args.otad, "--policy"),
+              ACCESS: access(printed(args.otad, "--routes"))}
     if args.write:
         for path, text in wanted.items():
             path.write_text(text, encoding="utf-8")

@@ -60,3 +60,19 @@ def test_the_walk_of_an_updater(make_otad, tmp_path):
     assert [a for a in answers if isinstance(a, int)] == [304, 200, 304]
     assert answers[-1]["items"][0]["device"] == "a0b1c2d3e4f5"
     assert server.state_of(1, "a0b1c2d3e4f5") == "succeeded"
+
+
+def test_the_walks_of_access(make_otad, tmp_path):
+    server = make_otad()
+    functions = walk("docs/access.md", {"8443": server.https_port})
+    named = parts("docs/access.md")
+    answers = documents(run_walk(functions + named["rotate"] + named["audit"], server, tmp_path / "walk", 3 * WAIT_S))
+    assert answers[0]["role"] == "uploader" and answers[0]["token"].startswith("otad_")
+    secrets = [a for a in answers if "old_secret_until" in a and "id" not in a]
+    assert [sorted(a.keys() - {"old_secret_until"}) for a in secrets] == [["secret"], ["enrolment_secret"]]
+    lines = [a["items"] for a in answers if "items" in a][1:]
+    assert [row["path"] for row in lines[0]][:2] == ["/api/v1/products/thermo/enrolment-secret", "/api/v1/devices/thermo/kitchen/secret"]
+    assert [row["method"] for row in lines[1]] == ["POST"] and len(lines[2]) == len(lines[0]) - 1
+    table = (tmp_path / "walk" / "audit.csv").read_text().splitlines()
+    more = (tmp_path / "walk" / "more.ndjson").read_text().splitlines()
+    assert len(table) == len(lines[0]) + 1 and len(more) == len(lines[0]) - 2
