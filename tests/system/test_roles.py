@@ -3,11 +3,13 @@ import itertools
 import json
 import re
 import subprocess
+import urllib.parse
 
 import pytest
 
 from fleet import Product
 from harness import BUILD, basic, problem, wait_until
+from session import Session, native
 
 # Who may call a route that asks for this role; and a device whose proof is its own.
 MAY = {
@@ -206,4 +208,24 @@ def test_no_secret_is_told(make_otad):
     for text in (token, secret, product.enrolment_secret, otad.token):
         assert text not in answers and text not in otad.log()
         assert not any(text.encode() in command for command in commands)
+    otad.start()
+
+
+def test_no_line_is_forged(make_otad):
+    """What strangers and operators say of themselves stays in its line, and paints nothing on a terminal."""
+    otad = make_otad({"log_level": "debug"})
+    product = Product(otad)
+    forged = "\n2026-01-01T00:00:00.000Z error forged \x1b[31m"
+    for text in (forged, "d1" + forged):
+        assert native(otad, product.key, text, "some-secret").connect().rc != 0
+        assert Session(otad.mqtt_plain_port, text, text, client_id=text).connect().rc != 0
+        otad.http("GET", "/api/v1/device/offer", headers=basic(f"{product.key}/{text}", text))
+        problem(otad.api("POST", "/devices", {"product": product.key, "name": text}), 422, "name")
+        problem(otad.api("POST", "/tokens", {"name": text, "role": "viewer"}), 422, "name")
+        problem(otad.api("PATCH", f"/products/{product.key}", {"name": text}), 422, "name")
+        problem(otad.api("GET", f"/devices/{product.key}/{urllib.parse.quote(text)}"), 400)
+    otad.stop()
+    lines = otad.log().splitlines()
+    assert [line for line in lines if not re.match(r"2\d{3}-\d\d-\d\dT[\d:.]+Z (error|warn |info |debug) ", line)] == []
+    assert [line for line in lines if "error forged" in line[:40] or "\x1b" in line] == []
     otad.start()
