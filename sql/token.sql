@@ -31,3 +31,7 @@ VALUES (:caller, :key, :request_hash, :status, :location, :reply, :now_ms)
 DELETE FROM idempotency
 WHERE (caller, key) IN (SELECT caller, key FROM idempotency WHERE created_at_ms < :before_ms
                         ORDER BY created_at_ms LIMIT 5000)
+
+-- Sealed replies, when there is another key.
+-- name: idempotency_forget_all
+DELETE FROM idempotency

@@ -43,6 +43,13 @@ int daemon_run(const struct settings *settings);
 int command_restore(const struct settings *settings, const char *named);
 int command_verify(const struct settings *settings, const char *named);
 
+/* ---- rekey.c: another keys/secret.key; exits as above */
+int rekey_run(const struct settings *settings);
+/* Where a rekey broke off: o->seal is the key that opens the store's secrets. Before anybody uses it. */
+int rekey_settle(struct otad *o, struct err *e);
+/* What tokens' HMACs are made with: of keys/token.key, which the first rekey writes, else derived. */
+int setup_token_key(struct otad *o, unsigned char out[32], struct err *e);
+
 /* ---- setup.c: what must be there before anything runs */
 int setup_data_dir(struct otad *o, struct err *e); /* makes it, locks it: ERR_CONFLICT when another has it */
 int setup_store(struct otad *o, struct err *e);    /* opens it; ERR_DAMAGED: nothing was changed */

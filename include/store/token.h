@@ -48,5 +48,6 @@ int idempotency_add(struct db *w, int64_t caller, const char *key,
                     int64_t now_ms, struct err *e);
 /* Forgets what is older. */
 int idempotency_forget(struct db *w, int64_t before_ms, struct err *e);
+int idempotency_forget_all(struct db *w, struct err *e); /* of any number */
 
 #endif

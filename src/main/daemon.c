@@ -296,8 +296,8 @@ static int start_http_env(struct otad *o, struct err *e)
                              .token_uses = token_uses_open(),
                              .wake = wake};
     keeper_serve(o->keeper, env);
-    seal_derive(&o->seal, "token", env->token_key);
-    return find_certificates(o, e);
+    int rc = setup_token_key(o, env->token_key, e);
+    return rc ? rc : find_certificates(o, e);
 }
 
 static void end_sessions(void *mqtt, const char *product, const char *device)
@@ -351,6 +351,8 @@ static int start(struct otad *o, int *exit_code, struct err *e)
         rc = setup_store(o, e);
     if (rc == 0)
         rc = keeper_start(o, &o->keeper, e);
+    if (rc == 0)
+        rc = rekey_settle(o, e);
     if (rc == 0)
         rc = setup_blobs(o, e);
     if (rc == 0)

@@ -28,6 +28,8 @@ static void usage(FILE *out)
         "otad [...] verify [BACKUP]                       reads a backup and says whether it is good\n"
         "                                                 (BACKUP: its folder; without it the newest good "
         "one)\n"
+        "otad [...] rekey                                 another key for the secrets at rest, while no otad "
+        "runs\n"
         "otad [...] -t                                    check the settings\n"
         "otad -D                                          print every setting, its default and its meaning\n"
         "otad --policy                                    print every key of a campaign's policy\n"
@@ -75,7 +77,7 @@ static const struct command {
     int (*run_on)(const struct settings *s, const char *operand); /* instead; NULL: none was given */
 } commands[] = {
     {"run", daemon_run, NULL},          {"health", command_health, NULL}, {"check", command_check, NULL},
-    {"restore", NULL, command_restore}, {"verify", NULL, command_verify},
+    {"restore", NULL, command_restore}, {"verify", NULL, command_verify}, {"rekey", rekey_run, NULL},
 };
 
 static const struct command *find_command(const char *name)

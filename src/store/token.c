@@ -177,3 +177,8 @@ int idempotency_forget(struct db *w, int64_t before_ms, struct err *e)
     bind_int(s, ":before_ms", before_ms);
     return stmt_run(s, NULL, e);
 }
+
+int idempotency_forget_all(struct db *w, struct err *e)
+{
+    return stmt_run(db_stmt(w, Q_IDEMPOTENCY_FORGET_ALL), NULL, e);
+}
