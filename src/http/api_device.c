@@ -264,7 +264,7 @@ int api_device_get(struct request *r, struct db *db, struct err *e)
 
 int api_device_patch(struct request *r, struct db *db, struct err *e)
 {
-    struct device d;
+    struct device d = {0};
     struct device_body b = {0};
     int rc = find(r, db, &d, e);
     if (rc == 0)
