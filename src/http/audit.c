@@ -95,6 +95,22 @@ static void leave_differences(json_t *before, json_t *after)
     }
 }
 
+/* Members of the body that no GET shows, a secret say: that they were given is told, and not what. */
+static void tell_given(const struct request *r, json_t *after)
+{
+    json_t *given = json_array();
+    const char *key;
+    json_t *value;
+    json_object_foreach(r->body, key, value)
+    {
+        if (!json_object_get(after, key))
+            json_array_append_new(given, json_string(key));
+    }
+    if (after && json_array_size(given) > 0)
+        json_object_set(after, "given", given);
+    json_decref(given);
+}
+
 static json_t *query_json(const struct request *r)
 {
     json_t *j = r->query && r->query->n ? json_object() : NULL;
@@ -118,6 +134,7 @@ static struct audit_line begin_line(const struct request *r, int status)
 static struct audit_line make_line(const struct request *r, json_t *before, json_t *after)
 {
     struct audit_line line = begin_line(r, r->reply.status ? r->reply.status : 200);
+    tell_given(r, after);
     if (before && after)
         leave_differences(before, after);
     line.before = before ? json_text(before) : NULL;

@@ -38,6 +38,16 @@ def test_a_patch_says_what_changed(otad, product, operator):
     assert (line["token"], line["address"] in ("127.0.0.1", "::1")) == (operator["id"], True)
 
 
+def test_that_a_secret_was_given_is_told(otad, product):
+    """By its name alone."""
+    product.register("d1")
+    otad.ok("PATCH", f"/devices/{product.key}/d1", {"secret": "a-given-secret", "paused": True})
+    line = last(otad)
+    assert (line["before"], line["after"]) == ({"paused": False}, {"paused": True, "given": ["secret"]})
+    otad.ok("POST", f"/devices/{product.key}/d1/secret", {"secret": "another-given", "overlap": "1d"})
+    assert sorted(last(otad)["after"]["given"]) == ["overlap", "secret"]
+
+
 def test_what_is_made_and_what_is_deleted_is_kept_whole(otad, product):
     made = product.register("d1", tags={"site": "A"})
     line = last(otad)

@@ -174,6 +174,7 @@ def test_at_rest_and_in_the_audit(make_otad):
     rotate(otad, product, "d1", secret=NEW, overlap="7d")
     line = otad.ok("GET", "/audit?limit=1")["items"][0]
     assert line["before"] == {"old_secret_until": None} and line["after"]["old_secret_until"]
+    assert sorted(line["after"]["given"]) == ["overlap", "secret"]
     otad.ok("POST", f"/products/{product.key}/enrolment-secret", {"secret": NEW + "1", "overlap": "7d"})
     otad.stop()
     stored = b"".join(path.read_bytes() for path in otad.data.glob("otad.db*"))
