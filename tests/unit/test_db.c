@@ -335,11 +335,11 @@ static int make_room(struct db *w, void *arg, struct err *e)
     return db_script(w, "PRAGMA max_page_count = 100000", e);
 }
 
-static bool board_is_well(void)
+static bool board_is_well(enum board_part part)
 {
     struct board_row row;
 
-    board_get(BOARD_STORE, &row);
+    board_get(part, &row);
     return row.ok;
 }
 
@@ -363,9 +363,9 @@ static void test_full_disk(void **state)
     assert_int_equal(before.job.rc, -ERR_NO_SPACE);
     assert_false(stored(reader(p->store), "before"));
     assert_int_equal(store_write(p->store, make_room, NULL, &e), 0);
-    for (int i = 0; i < 1000 && !board_is_well(); i++) /* it notices by itself, with nobody writing */
+    for (int i = 0; i < 1000 && !board_is_well(BOARD_STORE); i++) /* it notices by itself, with nobody writing */
         usleep(10000);
-    assert_true(board_is_well());
+    assert_true(board_is_well(BOARD_STORE));
     assert_int_equal(store_write(p->store, insert_one, (void *)"later", &e), 0);
     assert_true(stored(reader(p->store), "later"));
     sem_destroy(&gate.entered);
@@ -685,14 +685,6 @@ static void test_check_and_copy_end_when_they_are_told_to(void **state)
     assert_int_equal(store_copy(p->store, other, &halt, &e), 0);
 }
 
-static bool board_is_well(void)
-{
-    struct board_row row;
-
-    board_get(BOARD_CHECK, &row);
-    return row.ok;
-}
-
 /* The damage of a copy is none of the store's. */
 static void test_damage_met_by_a_statement_is_on_the_board(void **state)
 {
@@ -706,14 +698,14 @@ static void test_damage_met_by_a_statement_is_on_the_board(void **state)
         other, 0,
         "no store, but long enough for a header that SQLite looks at: and some more, and more again, yes", 0);
     assert_int_equal(copy_open(other, NULL, &db, &e), -ERR_DAMAGED);
-    assert_true(board_is_well());
+    assert_true(board_is_well(BOARD_CHECK));
     store_close(p->store);
     p->store = NULL;
     write_at(p->path, index_page(p->path, "product"), "\377\377\377\377", 0);
     assert_int_equal(store_open_unchecked(p->path, &p->store, &e), 0);
-    assert_true(board_is_well());
+    assert_true(board_is_well(BOARD_CHECK));
     assert_int_equal(store_write(p->store, insert_one, (void *)"x", &e), -ERR_DAMAGED);
-    assert_false(board_is_well());
+    assert_false(board_is_well(BOARD_CHECK));
 }
 
 /* Killed with a WAL, and damaged: both stay as they are, byte for byte. */
