@@ -43,6 +43,12 @@ struct settings {
     char broker_plugin[FILE_PATH_SIZE]; /* "" otad_broker.so beside otad, else the installed one */
     int64_t http_threads;               /* 0 one a core */
     int64_t max_connections;
+    int64_t max_connections_per_address; /* 0 half of max_connections */
+    char trusted_nets[512];              /* as nets_parse takes it */
+    int64_t header_timeout_ms;
+    int64_t min_rate;                                   /* bytes a second; 0 off */
+    int64_t login_failures, login_failures_per_address; /* a minute; 0 off */
+    int64_t max_waiting;
     char backup_dir[FILE_PATH_SIZE]; /* "" <data_dir>/backups */
     int64_t backup_every_ms;         /* 0 never */
     int64_t backup_keep;

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/nets.h"
 #include "base/str.h"
 
 #include <ctype.h>
@@ -86,6 +87,20 @@ static const struct setting_row {
      "threads that serve HTTP; 0 is one a core"},
     {"max_connections", SETTING_INT, AT(max_connections), "10000", 16, 1000000, NULL,
      "HTTP connections open at once; more wait"},
+    {"max_connections_per_address", SETTING_INT, AT(max_connections_per_address), "0", 0, 1000000, NULL,
+     "of one address, of IPv6 one /64; more are closed; 0 is half of max_connections (docs/limits.md)"},
+    {"trusted_nets", SETTING_TEXT, AT(trusted_nets), "127.0.0.0/8, ::1", 0, 0, NULL,
+     "networks that no limit of an address and no slowing of logins holds for, separated by commas"},
+    {"header_timeout", SETTING_SPAN, AT(header_timeout_ms), "10s", 1000, 3600000, NULL,
+     "how long a TLS handshake and the head of a request may take together"},
+    {"min_rate", SETTING_INT, AT(min_rate), "1024", 0, 1 << 30, NULL,
+     "bytes a second below which uploads (over 15s) and downloads (over 1m) are cut; 0 is off"},
+    {"login_failures", SETTING_INT, AT(login_failures), "20", 0, 1000000, NULL,
+     "failed logins a minute of one address under one name before it is slowed; 0 is off"},
+    {"login_failures_per_address", SETTING_INT, AT(login_failures_per_address), "2000", 0, 1000000, NULL,
+     "the same under all names: behind NAT a whole fleet is one address; 0 is off"},
+    {"max_waiting", SETTING_INT, AT(max_waiting), "2000", 1, 1000000, NULL,
+     "requests that wait for the store's writer at once; more are answered 503 with Retry-After"},
     {"backup_dir", SETTING_TEXT, AT(backup_dir), "", 0, 0, NULL,
      "folder for backups, this otad's alone; empty: backups/ in data_dir, which does not survive the disk"},
     {"backup_every", SETTING_SPAN, AT(backup_every_ms), "24h", 0, 10000LL * 86400000, NULL,
@@ -226,6 +241,15 @@ static int check_mqtt_ports(const struct settings *s, struct err *e)
     return 0;
 }
 
+static int check_nets(const struct settings *s, struct err *e)
+{
+    struct nets ignored;
+    struct err inner;
+    if (nets_parse(s->trusted_nets, &ignored, &inner) == 0)
+        return 0;
+    return err_field(e, ERR_INVALID, "trusted_nets", "setting trusted_nets: %s", inner.text);
+}
+
 /* Rules that no single row can hold. */
 static int check_together(struct settings *s, struct err *e)
 {
@@ -241,7 +265,8 @@ static int check_together(struct settings *s, struct err *e)
         return err_field(e, ERR_INVALID, "cert_file", "cert_file and key_file go together");
     if (!*s->data_dir)
         return err_field(e, ERR_INVALID, "data_dir", "data_dir cannot be empty");
-    return check_mqtt_ports(s, e);
+    int rc = check_nets(s, e);
+    return rc ? rc : check_mqtt_ports(s, e);
 }
 
 int settings_load(const char *file, char *const overrides[], size_t n, struct settings *out, struct err *e)

@@ -56,6 +56,24 @@ static void test_defaults(void **state)
     assert_int_equal(s.tls_profile, TLS_MODERN);
     assert_int_equal(s.max_upload_bytes, 4LL << 30);
     assert_int_equal(s.presence_timeout_ms, 300000);
+    assert_string_equal(s.trusted_nets, "127.0.0.0/8, ::1");
+    assert_int_equal(s.header_timeout_ms, 10000);
+    assert_int_equal(s.min_rate, 1024);
+}
+
+static void test_trusted_nets_are_read(void **state)
+{
+    (void)state;
+    struct settings s;
+    struct err e;
+    char *good[] = {"trusted_nets=10.0.0.0/8"}, *none[] = {"trusted_nets="},
+         *bad[] = {"trusted_nets=10.0.0.1/8"};
+    assert_int_equal(settings_load(NULL, good, 1, &s, &e), 0);
+    assert_int_equal(settings_load(NULL, none, 1, &s, &e), 0);
+    assert_string_equal(s.trusted_nets, "");
+    assert_int_equal(settings_load(NULL, bad, 1, &s, &e), -ERR_INVALID);
+    assert_string_equal(e.field, "trusted_nets");
+    assert_non_null(strstr(e.text, "10.0.0.1/8"));
 }
 
 static void test_precedence(void **state)
@@ -160,6 +178,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_trusted_nets_are_read),
         cmocka_unit_test_setup_teardown(test_precedence, setup, teardown),
         cmocka_unit_test(test_refused),
         cmocka_unit_test_setup_teardown(test_file_refused, setup, teardown),
