@@ -31,6 +31,7 @@ struct MHD_Connection;
 struct stream;
 struct url_query;
 struct route;
+struct throttle;
 
 struct caller {
     enum role role;   /* ROLE_NONE: nobody; ROLE_DEVICE: device_id is set */
@@ -75,6 +76,7 @@ struct request {
     bool head; /* the method is HEAD: handlers of routes that begin something then must not */
     struct MHD_Connection *connection;
     struct caller caller;
+    struct throttle *throttle;     /* of failed logins; NULL: this caller's are not slowed */
     const char *target;            /* path and query as they came; never logged: it may hold a signature */
     const char *path;              /* decoded once, no query */
     const struct url_query *query; /* decoded; NULL is none */

@@ -31,8 +31,13 @@ enum board_counter {
     BOARD_DOWNLOADS,           /* file answers begun */
     BOARD_DOWNLOAD_BYTES,
     BOARD_REQUESTS,
-    BOARD_FILES_CHECKED, /* by the scrub */
-    BOARD_NO_SPACE,      /* changes of the store for which the disk had no room */
+    BOARD_REQUESTS_SHED,       /* of them, those answered 503 since too many wait for the writer */
+    BOARD_LOGINS_FAILED,       /* of HTTP: 401 for what was shown */
+    BOARD_LOGINS_SLOWED,       /* and 429 */
+    BOARD_CONNECTIONS_CUT,     /* clients too slow */
+    BOARD_CONNECTIONS_REFUSED, /* beyond what an address may have */
+    BOARD_FILES_CHECKED,       /* by the scrub */
+    BOARD_NO_SPACE,            /* changes of the store for which the disk had no room */
     BOARD_COUNTERS
 };
 

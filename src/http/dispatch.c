@@ -2,8 +2,10 @@
 
 #include "audit.h"
 #include "base/clock.h"
+#include "base/throttle.h"
 #include "http/route.h"
 #include "idempotency.h"
+#include "model/board.h"
 
 #include <stddef.h>
 #include <time.h>
@@ -17,7 +19,11 @@ int exchanges_open(struct exchanges *set, const struct http_env *env, struct err
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&set->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    int rc = uploads_open(env, &set->uploads, e);
+    const struct settings *s = env->settings;
+    set->throttle = throttle_open(s->login_failures, s->login_failures_per_address);
+    int rc = set->throttle ? 0 : err_set(e, ERR_INTERNAL, "no memory for the slowing of logins");
+    if (rc == 0)
+        rc = uploads_open(env, &set->uploads, e);
     return rc ? rc : worker_start(&set->worker, e);
 }
 
@@ -25,6 +31,7 @@ void exchanges_close(struct exchanges *set)
 {
     worker_stop(set->worker);
     uploads_close(set->uploads);
+    throttle_close(set->throttle);
     pthread_cond_destroy(&set->changed);
     pthread_mutex_destroy(&set->lock);
 }
@@ -43,22 +50,47 @@ void exchanges_drain(struct exchanges *set, int64_t drain_ms)
     pthread_mutex_unlock(&set->lock);
 }
 
+static bool too_many_wait(const struct exchange *x)
+{
+    const struct exchanges *set = x->set;
+    size_t max = (size_t)set->env->settings->max_waiting;
+    return !peer_is_none(&x->request.caller.peer) &&
+           (set->parked >= max || store_queue_length(set->env->store) >= max);
+}
+
+static int shed(struct exchange *x)
+{
+    board_count(BOARD_REQUESTS_SHED, 1);
+    return err_set(&x->err, ERR_BUSY, "too many requests wait for the store: try again later");
+}
+
+int exchange_check_load(struct exchange *x)
+{
+    pthread_mutex_lock(&x->set->lock);
+    bool too_many = too_many_wait(x);
+    pthread_mutex_unlock(&x->set->lock);
+    return too_many ? shed(x) : 0;
+}
+
 /* Before the work is handed over: it may be done before this thread returns to libmicrohttpd, which is
- * allowed. */
+ * allowed. An upload, whose bytes are here, is never sent away. */
 static bool park(struct exchange *x)
 {
     struct exchanges *set = x->set;
     pthread_mutex_lock(&set->lock);
-    bool parked = !set->stopping;
-    if (parked) {
+    bool stopping = set->stopping, too_many = !stopping && !x->request.upload && too_many_wait(x);
+    if (!stopping && !too_many) {
         set->parked++;
         x->phase = PHASE_PARKED;
+        watch_phase(x->watched, WATCH_PARKED, clock_mono_ms());
         MHD_suspend_connection(x->request.connection);
     }
     pthread_mutex_unlock(&set->lock);
-    if (!parked)
+    if (stopping)
         x->rc = err_set(&x->err, ERR_BUSY, "the server is stopping");
-    return parked;
+    else if (too_many)
+        x->rc = shed(x);
+    return !stopping && !too_many;
 }
 
 /* x belongs to its connection's thread again as soon as it is resumed. The lock is held so that nobody stops

@@ -19,7 +19,7 @@
 #define FIRST_RAW_BYTES 1024
 
 struct exchange *exchange_begin(struct exchanges *set, const char *target, struct MHD_Connection *c,
-                                struct tls_session *tls, bool admin)
+                                struct tls_session *tls)
 {
     struct exchange *x = calloc(1, sizeof *x);
     if (!x)
@@ -34,17 +34,26 @@ struct exchange *exchange_begin(struct exchanges *set, const char *target, struc
     x->request.now_ms = clock_wall_ms();
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     x->request.caller.peer = peer_of(info ? info->client_addr : NULL);
-    if (admin) {
-        x->request.caller.role = ROLE_ADMIN;
-        str_copy(x->request.caller.name, sizeof x->request.caller.name, "socket");
-    }
     return x;
+}
+
+void exchange_admit(struct exchange *x)
+{
+    x->request.caller.role = ROLE_ADMIN;
+    str_copy(x->request.caller.name, sizeof x->request.caller.name, "socket");
+}
+
+/* For the state and for who watches it. */
+static void set_phase(struct exchange *x, enum phase phase)
+{
+    x->phase = phase;
+    watch_phase(x->watched, phase == PHASE_BODY ? WATCH_BODY : WATCH_REPLY, clock_mono_ms());
 }
 
 /* From here on a stop waits for it; not for a head of which somebody holds back the rest. */
 static void enter(struct exchange *x)
 {
-    x->phase = PHASE_BODY;
+    set_phase(x, PHASE_BODY);
     pthread_mutex_lock(&x->set->lock);
     x->set->active++;
     pthread_mutex_unlock(&x->set->lock);
@@ -62,6 +71,8 @@ void exchange_end(struct exchange *x)
 {
     struct exchanges *set = x->set;
     bool entered = x->phase != PHASE_HEAD;
+    if (entered)
+        watch_phase(x->watched, WATCH_IDLE, clock_mono_ms());
     tls_session_release(x->tls);
     reply_clear(&x->request.reply);
     upload_free(x->request.upload);
@@ -170,6 +181,8 @@ static int check_caller(struct exchange *x)
         rc = read_dry(r, &x->err);
     if (rc == 0)
         rc = check_size(x);
+    if (rc == 0 && (r->route->flags & (ROUTE_WRITES | ROUTE_SLOW)))
+        rc = exchange_check_load(x);
     if (rc == 0 && (r->route->flags & ROUTE_UPLOAD))
         rc = upload_begin(x->set->uploads, r, db, x->framing.length, &r->upload, &x->err);
     return rc;
@@ -279,7 +292,7 @@ static enum MHD_Result step_head(struct exchange *x, const char *method, const c
     if (!x->now)
         return MHD_YES;
     x->close = true;
-    x->phase = PHASE_REPLY;
+    set_phase(x, PHASE_REPLY);
     return reply_queue(x);
 }
 
@@ -302,6 +315,6 @@ enum MHD_Result exchange_step(struct exchange *x, const char *method, const char
         if (x->rc == 0 && !exchange_dispatch(x))
             return MHD_YES;
     }
-    x->phase = PHASE_REPLY;
+    set_phase(x, PHASE_REPLY);
     return reply_queue(x);
 }

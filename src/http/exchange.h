@@ -17,6 +17,7 @@
 #include "http/tls.h"
 #include "http/upload.h"
 #include "http/url.h"
+#include "watchdog.h"
 
 #include <microhttpd.h>
 #include <pthread.h>
@@ -26,6 +27,7 @@ struct exchanges { /* of one server */
     const struct http_env *env;
     struct worker *worker;
     struct uploads *uploads;
+    struct throttle *throttle; /* of those who fail to log in */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     size_t active; /* whose head is complete */
@@ -40,6 +42,7 @@ struct exchange {
     struct request request;
     struct exchanges *set;
     struct tls_session *tls; /* NULL: not over TLS */
+    struct watched *watched; /* NULL: nobody watches the connection */
     char *target;            /* NULL: longer than allowed */
     const char *target_at;   /* where libmicrohttpd had it */
     struct url url;
@@ -63,12 +66,18 @@ void exchanges_close(struct exchanges *set);
 
 /* The three ends of libmicrohttpd. begin may return NULL. */
 struct exchange *exchange_begin(struct exchanges *set, const char *target, struct MHD_Connection *c,
-                                struct tls_session *tls, bool admin);
+                                struct tls_session *tls);
+/* Whoever may open the Unix socket is admin. */
+void exchange_admit(struct exchange *x);
 enum MHD_Result exchange_step(struct exchange *x, const char *method, const char *version, const char *data,
                               size_t *len);
 void exchange_end(struct exchange *x);
 
-/* http/dispatch.c: runs the handler where it belongs. True: the reply is ready; false: the exchange is
+/* http/dispatch.c: ERR_BUSY when so many wait already that this one is better sent away, before its body is
+ * read: it changes nothing, and is charged nothing. Not those of the Unix socket, whose operator may be about
+ * to end what makes the load. */
+int exchange_check_load(struct exchange *x);
+/* Runs the handler where it belongs. True: the reply is ready; false: the exchange is
  * parked. */
 bool exchange_dispatch(struct exchange *x);
 /* A parked exchange is back on its connection's thread. */

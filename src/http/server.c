@@ -2,9 +2,13 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/nets.h"
 #include "exchange.h"
 #include "http/tls.h"
 #include "listener.h"
+#include "model/board.h"
+#include "parties.h"
+#include "watchdog.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -22,6 +26,9 @@
 #define IDLE_TIMEOUT_S     60u
 #define SOCKET_CONNECTIONS 64
 #define LOG_EVERY_MS       10000
+/* Of what was sent nothing was acknowledged for so long: the kernel ends the connection, one that
+ * libmicrohttpd has closed already too, whose last bytes would lie in memory else. */
+#define UNHEARD_MS 120000
 
 enum kind { KIND_TLS, KIND_CERT, KIND_PLAIN, KIND_SOCKET, KINDS };
 
@@ -33,9 +40,20 @@ struct listener {
     struct MHD_Daemon *daemon;
 };
 
+/* Of a connection, in libmicrohttpd's hands as its context. */
+struct line {
+    struct tls_session *tls; /* NULL: not over TLS */
+    struct watched watched;  /* not of the Unix socket's */
+    struct party *party;
+    bool trusted; /* no limit of an address holds */
+};
+
 struct http {
     const struct http_env *env;
     char device_ca_path[FILE_PATH_SIZE];
+    struct nets trusted_nets;
+    struct parties *parties;
+    struct watchdog *watchdog;
     struct exchanges exchanges;
     struct listener listeners[KINDS];
     char socket_path[FILE_PATH_SIZE];
@@ -68,30 +86,92 @@ static void on_panic(void *arg, const char *file, unsigned line, const char *rea
     abort();
 }
 
+static bool is_trusted(const struct http *h, const struct peer *peer)
+{
+    return peer_is_none(peer) || nets_hold(&h->trusted_nets, &peer->address);
+}
+
+/* Before there is a connection: who is refused costs a system call or two. */
+static enum MHD_Result on_accept(void *arg, const struct sockaddr *address, socklen_t len)
+{
+    const struct listener *l = arg;
+    struct http *h = l->http;
+    struct peer peer = peer_of(address);
+    (void)len;
+    if (is_trusted(h, &peer) || !parties_full(h->parties, &peer.address))
+        return MHD_YES;
+    board_count(BOARD_CONNECTIONS_REFUSED, 1);
+    return MHD_NO;
+}
+
+static void line_end(const struct listener *l, struct line *line)
+{
+    if (!line)
+        return;
+    if (l->kind != KIND_SOCKET)
+        watchdog_remove(l->http->watchdog, &line->watched);
+    parties_leave(l->http->parties, line->party);
+    tls_session_end(line->tls);
+    free(line);
+}
+
+static void line_watch(const struct listener *l, struct line *line, const struct peer *peer, int fd)
+{
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &(unsigned){UNHEARD_MS}, sizeof(unsigned));
+    watchdog_add(l->http->watchdog, &line->watched, fd);
+    if (!line->trusted)
+        line->party = parties_enter(l->http->parties, &peer->address);
+}
+
+static struct line *line_begin(const struct listener *l, struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    int fd = info ? info->connect_fd : -1;
+    info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    struct peer peer = peer_of(info ? info->client_addr : NULL);
+    struct line *line = calloc(1, sizeof *line);
+    if (!line) {
+        shutdown(fd, SHUT_RDWR);
+        return NULL;
+    }
+    line->trusted = is_trusted(l->http, &peer);
+    if (l->kind != KIND_SOCKET)
+        line_watch(l, line, &peer, fd);
+    if (l->tls)
+        line->tls = tls_session_begin(l->tls, c, fd);
+    return line;
+}
+
 static void on_connection(void *arg, struct MHD_Connection *c, void **context,
                           enum MHD_ConnectionNotificationCode code)
 {
-    struct listener *l = arg;
-    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-        tls_session_end(*context);
-        return;
+    const struct listener *l = arg;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        *context = line_begin(l, c);
+    } else {
+        line_end(l, *context);
+        *context = NULL;
     }
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
-    int fd = info ? info->connect_fd : -1;
-    if (l->kind != KIND_SOCKET)
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-    if (l->tls)
-        *context = tls_session_begin(l->tls, c, fd);
 }
 
 static void *on_target(void *arg, const char *target, struct MHD_Connection *c)
 {
     struct listener *l = arg;
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct tls_session *tls = l->tls && info ? info->socket_context : NULL;
-    if (l->kind == KIND_CERT && !tls)
+    struct line *line = info ? info->socket_context : NULL;
+    if (l->kind == KIND_CERT && !(line && line->tls))
         return NULL; /* nothing would be demanded of it */
-    return exchange_begin(&l->http->exchanges, target, c, tls, l->kind == KIND_SOCKET);
+    struct exchange *x = line ? exchange_begin(&l->http->exchanges, target, c, line->tls) : NULL;
+    if (!x)
+        return NULL;
+    if (l->kind == KIND_SOCKET)
+        exchange_admit(x);
+    else
+        x->watched = &line->watched;
+    if (!line->trusted)
+        x->request.throttle = l->http->exchanges.throttle;
+    return x;
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url, const char *method,
@@ -150,7 +230,7 @@ static int start_daemon(struct listener *l, const char *cert_pem, const char *ke
         tls[0].option = MHD_OPTION_END;
     /* not MHD_OPTION_STRICT_FOR_CLIENT: a missing Host would be answered twice; http/guard answers it once */
     l->daemon = MHD_start_daemon(
-        l->tls ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER,
+        l->tls ? flags | MHD_USE_TLS : flags, 0, on_accept, l, on_request, l, MHD_OPTION_EXTERNAL_LOGGER,
         on_log, l->http, MHD_OPTION_LISTEN_SOCKET, l->fd, MHD_OPTION_CONNECTION_LIMIT, connections,
         MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
         MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK, on_target, l,
@@ -242,10 +322,24 @@ static void stop_daemons(struct http *h)
 static void free_all(struct http *h)
 {
     stop_daemons(h);
+    watchdog_stop(h->watchdog);
+    parties_close(h->parties);
     exchanges_close(&h->exchanges);
     for (size_t i = 0; i < KINDS; i++)
         tls_close(h->listeners[i].tls);
     free(h);
+}
+
+/* Each listener on TCP may have max_connections. */
+static int start_limits(struct http *h, struct err *e)
+{
+    const struct settings *s = h->env->settings;
+    int64_t each = s->max_connections_per_address;
+    h->parties = parties_open((size_t)s->max_connections * 3, (size_t)(each ? each : s->max_connections / 2));
+    if (!h->parties)
+        return err_set(e, ERR_INTERNAL, "no memory for the limits of addresses");
+    int rc = nets_parse(s->trusted_nets, &h->trusted_nets, e);
+    return rc ? rc : watchdog_start(s->header_timeout_ms, s->min_rate, &h->watchdog, e);
 }
 
 int http_start(const struct http_env *env, struct http **out, struct err *e)
@@ -260,6 +354,8 @@ int http_start(const struct http_env *env, struct http **out, struct err *e)
     h->env = env;
     MHD_set_panic_func(on_panic, NULL);
     int rc = exchanges_open(&h->exchanges, env, e);
+    if (rc == 0)
+        rc = start_limits(h, e);
     for (size_t i = 0; i < KINDS; i++)
         h->listeners[i] = (struct listener){.http = h, .kind = (enum kind)i, .fd = -1};
     for (size_t i = 0; i < KINDS && rc == 0; i++)
