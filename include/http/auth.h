@@ -33,8 +33,15 @@ bool auth_allows(enum role have, enum role need);
 int auth_check_query(const struct request *r, struct err *e);
 
 /* Fills r->caller from the Authorization header (NULL: none) as r->route demands. ERR_UNAUTHORIZED,
- * ERR_FORBIDDEN. A route of ROLE_NONE asks nothing; one of ROUTE_FILE accepts a caller without a header and
- * leaves the judgement to its handler. A caller that is admin already stays so. */
+ * ERR_FORBIDDEN; ERR_TOO_MANY for whose address has failed too often (base/throttle). A route of ROLE_NONE
+ * asks nothing; one of ROUTE_FILE accepts a caller without a header and leaves the judgement to its handler.
+ * A caller that is admin already stays so. */
 int auth_check(struct request *r, const char *header, struct db *db, struct err *e);
+
+/* For proofs that stand elsewhere than in that header: whether this caller has failed too often, under a name
+ * or (NULL) under all; ERR_TOO_MANY for one who has; one more failure. */
+bool auth_slowed(const struct request *r, const char *name);
+int auth_too_many(struct err *e);
+void auth_count_failure(const struct request *r, const char *name);
 
 #endif

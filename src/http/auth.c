@@ -1,9 +1,12 @@
 #include "http/auth.h"
 
+#include "base/clock.h"
 #include "base/digest.h"
+#include "base/throttle.h"
 #include "http/guard.h"
 #include "http/route.h"
 #include "http/url.h"
+#include "model/board.h"
 #include "protocol/onenet.h"
 #include "store/device.h"
 #include "store/old_secret.h"
@@ -13,6 +16,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+
+/* What a failed token is counted under: it names nobody. */
+#define TOKEN "token"
 
 /* Behind the scheme and its blanks, or NULL. */
 static const char *credentials(const char *header, const char *scheme)
@@ -121,6 +127,33 @@ static int refuse(const struct request *r, struct err *e)
     return err_set(e, ERR_UNAUTHORIZED, "this needs a valid token");
 }
 
+bool auth_slowed(const struct request *r, const char *name)
+{
+    return throttle_slows(r->throttle, &r->caller.peer.address, name, clock_mono_ms());
+}
+
+int auth_too_many(struct err *e)
+{
+    board_count(BOARD_LOGINS_SLOWED, 1);
+    return err_set(e, ERR_TOO_MANY, "too many logins from this address have failed: try again later");
+}
+
+void auth_count_failure(const struct request *r, const char *name)
+{
+    board_count(BOARD_LOGINS_FAILED, 1);
+    throttle_count(r->throttle, &r->caller.peer.address, name, clock_mono_ms());
+}
+
+static int fail(const struct request *r, const char *name, struct err *e)
+{
+    if (auth_slowed(r, name))
+        return auth_too_many(e);
+    auth_count_failure(r, name);
+    return refuse(r, e);
+}
+
+/* A right token is let in however many wrong ones came from its address: nobody guesses 32 random bytes, and
+ * so nobody behind the same NAT can lock its owner out. */
 static int check_token(struct request *r, struct db *db, const char *text, struct err *e)
 {
     unsigned char hash[SHA256_BYTES];
@@ -128,7 +161,7 @@ static int check_token(struct request *r, struct db *db, const char *text, struc
     token_hash(r->env->token_key, text, hash);
     int rc = token_find(db, hash, r->now_ms, &token, e);
     if (rc == -ERR_NOT_FOUND)
-        return refuse(r, e);
+        return fail(r, TOKEN, e);
     if (rc)
         return rc;
     r->caller.role = token.role;
@@ -202,24 +235,30 @@ static bool speaks_here(const struct request *r, const struct product *product)
     return !(r->route->flags & ROUTE_FUSE) || strcmp(product->protocol, onenet_protocol.name) == 0;
 }
 
+/* Secrets of devices may be short ones, chosen by people: while a name is slowed, the right secret is refused
+ * as the wrong ones are, or guessing would be as fast as ever. */
 static int check_device(struct request *r, struct db *db, const struct proof *p, struct err *e)
 {
     struct product product;
     struct device device = {0};
+    char name[PRODUCT_SIZE + DEVICE_SIZE];
+    snprintf(name, sizeof name, "%s/%s", p->product, p->device);
+    if (auth_slowed(r, name))
+        return auth_too_many(e);
     int rc = product_get(db, p->product, &product, e);
     if (rc)
-        return rc == -ERR_NOT_FOUND ? refuse(r, e) : rc;
+        return rc == -ERR_NOT_FOUND ? fail(r, name, e) : rc;
     rc = device_get(db, p->product, p->device, &device, e);
     if (rc && rc != -ERR_NOT_FOUND)
         return rc;
     bool known = rc == 0;
     if (!device_proven(r, db, &product, &device, p) || !speaks_here(r, &product))
-        return refuse(r, e);
+        return fail(r, name, e);
     if (!product.enabled || (known && !device.enabled))
         return err_set(e, ERR_FORBIDDEN, "this device is switched off");
     r->caller.role = ROLE_DEVICE;
     r->caller.device_id = known ? device.id : 0;
-    snprintf(r->caller.name, sizeof r->caller.name, "%s/%s", p->product, p->device);
+    str_copy(r->caller.name, sizeof r->caller.name, name);
     return 0;
 }
 

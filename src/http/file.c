@@ -71,14 +71,20 @@ static bool is_sha256(const char *name)
     return strlen(name) == SHA256_TEXT_SIZE - 1 && strspn(name, "0123456789abcdef") == SHA256_TEXT_SIZE - 1;
 }
 
-/* The URL of an offer speaks for its device. */
+/* The URL of an offer speaks for its device. One that has only ended is no attempt to forge one: a fleet that
+ * comes back late must not be slowed for it. */
 static bool url_is_signed(struct request *r, const char *sha256)
 {
     const char *device = request_query(r, "d"), *expires = request_query(r, "e"),
                *proof = request_query(r, "s");
-    if (!device || !expires || !proof ||
-        !offer_url_check(r->env->rollout, sha256, device, expires, proof, r->now_ms))
+    const struct rollout *rollout = r->env->rollout;
+    if (!device || !expires || !proof)
         return false;
+    if (!offer_url_check(rollout, sha256, device, expires, proof, r->now_ms)) {
+        if (!offer_url_check(rollout, sha256, device, expires, proof, 0))
+            auth_count_failure(r, NULL);
+        return false;
+    }
     r->caller.role = ROLE_DEVICE;
     str_copy(r->caller.name, sizeof r->caller.name, device);
     return true;
@@ -125,6 +131,8 @@ static int may_have(struct request *r, struct db *db, const char *sha256, struct
     int rc = r->caller.role == ROLE_DEVICE ? find_of_product(r, db, sha256, &id, e) : -ERR_NOT_FOUND;
     if (rc == -ERR_NOT_FOUND)
         rc = find_public(db, sha256, &id, e);
+    if (rc == -ERR_NOT_FOUND && request_query(r, "s") && auth_slowed(r, NULL))
+        return auth_too_many(e);
     if (rc == -ERR_NOT_FOUND)
         return err_set(e, ERR_UNAUTHORIZED,
                        "this file needs the URL of an offer, or a device's name and secret");

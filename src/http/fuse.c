@@ -27,10 +27,9 @@ static const struct {
     enum fuse_code code;
     const char *ota_errno;
 } failures[] = {
-    {ERR_UNAUTHORIZED, FUSE_AUTH, "6"}, {ERR_FORBIDDEN, FUSE_AUTH, "6"},
-    {ERR_NOT_FOUND, FUSE_NONE, "5"},    {ERR_INTERNAL, FUSE_INTERNAL, "3"},
-    {ERR_BUSY, FUSE_INTERNAL, "3"},     {ERR_NO_SPACE, FUSE_INTERNAL, "3"},
-    {ERR_RANGE, FUSE_PARAM, "4"},       {ERR_PRECONDITION, FUSE_PARAM, "4"},
+    {ERR_UNAUTHORIZED, FUSE_AUTH, "6"}, {ERR_FORBIDDEN, FUSE_AUTH, "6"}, {ERR_NOT_FOUND, FUSE_NONE, "5"},
+    {ERR_INTERNAL, FUSE_INTERNAL, "3"}, {ERR_BUSY, FUSE_INTERNAL, "3"},  {ERR_NO_SPACE, FUSE_INTERNAL, "3"},
+    {ERR_TOO_MANY, FUSE_INTERNAL, "3"}, {ERR_RANGE, FUSE_PARAM, "4"},    {ERR_PRECONDITION, FUSE_PARAM, "4"},
     {ERR_NONE, FUSE_PARAM, "2"},
 };
 
@@ -67,7 +66,7 @@ static unsigned status_of(enum err_code code, bool file)
     int status = err_status(code);
     if (file)
         return code == ERR_UNAUTHORIZED ? 403 : (unsigned)status;
-    return status >= 500 ? (unsigned)status : 200;
+    return status >= 500 || code == ERR_TOO_MANY ? (unsigned)status : 200;
 }
 
 struct MHD_Response *fuse_problem(const struct err *e, bool file, unsigned *status)

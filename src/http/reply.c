@@ -1,5 +1,6 @@
 #include "exchange.h"
 
+#include "base/digest.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "fuse.h"
@@ -15,7 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define RETRY_AFTER_S "5"
+#define RETRY_AFTER_MIN_S 5
+#define RETRY_AFTER_MAX_S 15
 
 void reply_clear(struct reply *reply)
 {
@@ -32,6 +34,17 @@ static void add_unless_empty(struct MHD_Response *response, const char *name, co
 {
     if (value[0])
         MHD_add_response_header(response, name, value);
+}
+
+/* A different one for each, so that those who were sent away together do not come back together. */
+static void add_retry_after(struct MHD_Response *response)
+{
+    unsigned char random;
+    char text[8];
+    random_bytes(&random, sizeof random);
+    snprintf(text, sizeof text, "%d",
+             RETRY_AFTER_MIN_S + random % (RETRY_AFTER_MAX_S - RETRY_AFTER_MIN_S + 1));
+    MHD_add_response_header(response, "Retry-After", text);
 }
 
 /* *status comes as the error's own. */
@@ -51,7 +64,7 @@ static struct MHD_Response *error_response(struct exchange *x, unsigned *status)
                                     ? "Basic realm=\"otad\", charset=\"UTF-8\""
                                     : "Bearer realm=\"otad\"");
     if (x->err.code == ERR_BUSY || x->err.code == ERR_TOO_MANY)
-        MHD_add_response_header(response, "Retry-After", RETRY_AFTER_S);
+        add_retry_after(response);
     return response;
 }
 
