@@ -64,7 +64,7 @@ LIBS := -lmicrohttpd -lgnutls -lssl -lcrypto -lmosquitto -ljansson -lcbor -lsqli
 ROOMS := base model config store image backup rollout protocol http mqtt
 LIB_SRC := $(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c))
 LIB_OBJ := $(LIB_SRC:src/%.c=$(BUILD)/obj/%.o)
-PLUGIN_BASE := err str json clock digest crc16 seal file pki_client
+PLUGIN_BASE := err str json clock digest crc16 seal file pki_client nets throttle
 PLUGIN_OBJ := $(patsubst src/%.c,$(BUILD)/pic/%.o,$(wildcard src/broker_plugin/*.c src/protocol/*.c src/model/*.c) \
 	$(PLUGIN_BASE:%=src/base/%.c))
 MAIN_OBJ := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/main.c src/main/*.c))

@@ -1,5 +1,6 @@
 #include "logins.h"
 
+#include "base/clock.h"
 #include "base/digest.h"
 #include "certificate.h"
 #include "presence.h"
@@ -51,32 +52,58 @@ static int judge(struct plugin *p, const struct protocol *protocol, const struct
                  const struct credentials *c, struct err *e)
 {
     if (!c->product_enabled)
-        return err_set(e, ERR_UNAUTHORIZED, "the product is disabled");
+        return err_set(e, ERR_FORBIDDEN, "the product is disabled");
     if (c->known && !c->device_enabled)
-        return err_set(e, ERR_UNAUTHORIZED, "the device is disabled");
+        return err_set(e, ERR_FORBIDDEN, "the device is disabled");
     if (c->revoked)
-        return err_set(e, ERR_UNAUTHORIZED, "its certificate is revoked, or was made for another device");
+        return err_set(e, ERR_FORBIDDEN, "its certificate is revoked, or was made for another device");
     if (!proven(p, protocol, login, c))
         return err_set(e, ERR_UNAUTHORIZED, c->known || c->open ? "wrong secret" : "unknown device");
     if (strcmp(login->client_id, OTAD) == 0)
-        return err_set(e, ERR_UNAUTHORIZED, "the client id \"" OTAD "\" is no device's");
+        return err_set(e, ERR_FORBIDDEN, "the client id \"" OTAD "\" is no device's");
     return 0;
 }
 
-/* Whose login it is, for the log too: what is not a name of ours stays "". */
-static int identify(struct plugin *p, const struct login *login, const char *serial, struct arrival *a,
-                    struct err *e)
+/* False: failed logins of this client are not slowed. The name is as the claim has it, with or without its
+ * product. */
+static bool is_slowable(const struct plugin *p, const struct arrival *a, struct in6_addr *address,
+                        char name[WHO_SIZE])
+{
+    const char *text = mosquitto_client_address(a->client);
+    snprintf(name, WHO_SIZE, "%s/%s", a->names.product, a->names.device);
+    return text && address_parse(text, address) && !nets_hold(&p->trusted_nets, address);
+}
+
+static int look_up(struct plugin *p, const struct login *login, const char *serial, struct arrival *a,
+                   struct err *e)
 {
     struct credentials c;
-    a->protocol = protocol_by_login(login, &a->names);
-    if (!a->protocol)
-        return err_set(e, ERR_UNAUTHORIZED, "it is no login of a protocol that otad speaks");
     int rc = lookup_find(p->lookup, a->protocol->name, &a->names, serial, &c, e);
     if (rc < 0)
         return rc;
     a->names = c.names;
     rc = judge(p, a->protocol, login, &c, e);
     credentials_wipe(&c);
+    return rc;
+}
+
+/* Whose login it is, for the log too: what is not a name of ours stays "". Who has failed too often does not
+ * reach the store. */
+static int identify(struct plugin *p, const struct login *login, const char *serial, struct arrival *a,
+                    struct err *e)
+{
+    struct in6_addr address;
+    char name[WHO_SIZE];
+    a->protocol = protocol_by_login(login, &a->names);
+    if (!a->protocol)
+        return err_set(e, ERR_UNAUTHORIZED, "it is no login of a protocol that otad speaks");
+    bool slowable = is_slowable(p, a, &address, name);
+    int64_t now_ms = clock_mono_ms();
+    if (slowable && throttle_slows(p->throttle, &address, name, now_ms))
+        return err_set(e, ERR_TOO_MANY, "too many logins from there have failed");
+    int rc = look_up(p, login, serial, a, e);
+    if (rc == -ERR_UNAUTHORIZED && slowable)
+        throttle_count(p->throttle, &address, name, now_ms);
     return rc;
 }
 
@@ -134,8 +161,9 @@ static int device_login(struct plugin *p, const struct mosquitto *client, struct
         return MOSQ_ERR_SUCCESS;
     plugin_complain(p, "login of %s/%s from %s refused: %s", a.names.product, a.names.device,
                     mosquitto_client_address(client), e.text);
-    /* "not authorised" is for good in many a device: where the store is to blame it is not said */
-    return rc == -ERR_UNAUTHORIZED ? MOSQ_ERR_AUTH : MOSQ_ERR_UNKNOWN;
+    /* "not authorised" is for good in many a device: it is not said where the store is to blame, or others
+     * who failed */
+    return rc == -ERR_UNAUTHORIZED || rc == -ERR_FORBIDDEN ? MOSQ_ERR_AUTH : MOSQ_ERR_UNKNOWN;
 }
 
 int logins_check(struct plugin *p, struct mosquitto *client, const char *username, const char *password)

@@ -104,6 +104,22 @@ static const char *option(const struct mosquitto_opt *options, int n, const char
     return NULL;
 }
 
+static int64_t number(const char *text)
+{
+    uint64_t n = 0;
+    return text && str_to_uint(text, INT64_MAX, &n) ? (int64_t)n : 0;
+}
+
+static int load_throttle(struct plugin *p, const struct mosquitto_opt *options, int n, struct err *e)
+{
+    const char *nets = option(options, n, "trusted_nets");
+    p->throttle = throttle_open(number(option(options, n, "login_failures")),
+                                number(option(options, n, "login_failures_per_address")));
+    if (!p->throttle)
+        return err_set(e, ERR_INTERNAL, "out of memory");
+    return nets ? nets_parse(nets, &p->trusted_nets, e) : 0;
+}
+
 static int load(struct plugin *p, const struct mosquitto_opt *options, int n, struct err *e)
 {
     const char *store = option(options, n, "store"), *seal = option(options, n, "seal");
@@ -121,13 +137,14 @@ static int load(struct plugin *p, const struct mosquitto_opt *options, int n, st
     if (!*p->secret)
         return err_set(e, ERR_INVALID, "%s is empty", secret);
     p->lookup = lookup_open(store, &p->seal);
-    return p->lookup ? 0 : err_set(e, ERR_INTERNAL, "out of memory");
+    return p->lookup ? load_throttle(p, options, n, e) : err_set(e, ERR_INTERNAL, "out of memory");
 }
 
 static void unload(struct plugin *p)
 {
     if (p->lookup)
         lookup_close(p->lookup);
+    throttle_close(p->throttle);
     sessions_free(&p->sessions);
     explicit_bzero(p, sizeof *p);
     free(p);

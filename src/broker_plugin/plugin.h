@@ -7,6 +7,8 @@
 #ifndef OTAD_BROKER_PLUGIN_PLUGIN_H
 #define OTAD_BROKER_PLUGIN_PLUGIN_H
 
+#include "base/nets.h"
+#include "base/throttle.h"
 #include "lookup.h"
 #include "sessions.h"
 
@@ -25,9 +27,11 @@ struct plugin {
     char secret[SECRET_SIZE];
     struct lookup *lookup;
     struct sessions sessions;
-    const void *otad;        /* its connection, NULL while it is away */
-    bool served;             /* otad's session is there, and keeps what devices say while otad is away */
-    bool reloading;          /* the broker asks again about everybody it knows */
+    struct throttle *throttle; /* of failed logins */
+    struct nets trusted_nets;  /* which it does not hold for */
+    const void *otad;          /* its connection, NULL while it is away */
+    bool served;               /* otad's session is there, and keeps what devices say while otad is away */
+    bool reloading;            /* the broker asks again about everybody it knows */
     bool psk_old[PSK_TURNS]; /* whether the next handshake of the devices here is tried with the old secret */
     time_t minute;
     unsigned logged, unlogged;

@@ -102,6 +102,14 @@ static void print_listeners(FILE *f, const struct settings *s, const struct brok
         fprintf(f, "listener %d\nmax_connections 20000\n", (int)s->mqtt_plain_port);
 }
 
+static void print_throttle(FILE *f, const struct settings *s)
+{
+    fprintf(f, "plugin_opt_login_failures %lld\nplugin_opt_login_failures_per_address %lld\n",
+            (long long)s->login_failures, (long long)s->login_failures_per_address);
+    if (*s->trusted_nets)
+        fprintf(f, "plugin_opt_trusted_nets %s\n", s->trusted_nets);
+}
+
 /* Anonymous only to the broker: its plugin is asked about everybody. If it were refused here, each new
  * certificate would end the sessions of those whose certificate says who they are. */
 static void print_conf(FILE *f, const struct settings *s, const struct broker_paths *p)
@@ -116,6 +124,7 @@ static void print_conf(FILE *f, const struct settings *s, const struct broker_pa
         fprintf(f, "user root\n");
     fprintf(f, "plugin %s\nplugin_opt_store %s\nplugin_opt_seal %s\nplugin_opt_secret %s\n", p->plugin,
             p->store, p->seal, p->password);
+    print_throttle(f, s);
     fprintf(f, "%spersistence_location %s/\n", limits, p->dir);
     print_listeners(f, s, p);
 }
