@@ -23,7 +23,7 @@
 /* A connection's memory holds one request's head and little else: that is most of what an idle device costs.
  */
 #define POOL_BYTES         (8 * 1024)
-#define IDLE_TIMEOUT_S     60u
+#define SOCKET_TIMEOUT_S   60u /* of TCP there is the watchdog */
 #define SOCKET_CONNECTIONS 64
 #define LOG_EVERY_MS       10000
 /* Of what was sent nothing was acknowledged for so long: the kernel ends the connection, one that
@@ -232,10 +232,11 @@ static int start_daemon(struct listener *l, const char *cert_pem, const char *ke
     l->daemon = MHD_start_daemon(
         l->tls ? flags | MHD_USE_TLS : flags, 0, on_accept, l, on_request, l, MHD_OPTION_EXTERNAL_LOGGER,
         on_log, l->http, MHD_OPTION_LISTEN_SOCKET, l->fd, MHD_OPTION_CONNECTION_LIMIT, connections,
-        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK, on_target, l,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, l, MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
-        MHD_OPTION_ARRAY, pool, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_TIMEOUT, l->kind == KIND_SOCKET ? SOCKET_TIMEOUT_S : 0u,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, l, MHD_OPTION_NOTIFY_COMPLETED, on_completed, l,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, l, MHD_OPTION_ARRAY, pool, MHD_OPTION_ARRAY, tls,
+        MHD_OPTION_END);
     l->fd = -1;
     if (!l->daemon)
         return err_set(e, ERR_INTERNAL, "the HTTP server did not start");

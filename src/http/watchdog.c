@@ -18,6 +18,7 @@
 #define BODY_WINDOW_S 15
 /* Radio links are gone for a while and come back. */
 #define REPLY_WINDOW_S 60
+#define IDLE_MS        60000
 #define IDLE_LOOK_MS   2000
 #define PHASE_BITS     3
 
@@ -69,12 +70,14 @@ static bool holds_some(const struct watched *x, unsigned long queue)
     return ioctl(x->fd, queue, &n) == 0 && n > 0;
 }
 
-/* ---- the phases. Each is called when its time to look has come, and says when the next is; true: cut. */
+/* ---- the phases. Each is called when its time to look has come, and says when the next is. */
 
-static bool look_opening(struct watchdog *w, struct watched *x, int64_t since_ms, int64_t now_ms)
+enum verdict { STAYS, TOO_SLOW, LEFT };
+
+static enum verdict look_opening(struct watchdog *w, struct watched *x, int64_t since_ms, int64_t now_ms)
 {
     x->look_at_ms = since_ms + w->header_timeout_ms;
-    return now_ms >= x->look_at_ms;
+    return now_ms >= x->look_at_ms ? TOO_SLOW : STAYS;
 }
 
 static void set_mark(struct watched *x, uint64_t bytes, int64_t look_at_ms)
@@ -85,51 +88,50 @@ static void set_mark(struct watched *x, uint64_t bytes, int64_t look_at_ms)
 }
 
 /* Over a window: so many bytes, or the other side is not to blame. */
-static bool look_rate(const struct watchdog *w, struct watched *x, uint64_t bytes, unsigned window_s,
-                      bool excused, int64_t now_ms)
+static enum verdict look_rate(const struct watchdog *w, struct watched *x, uint64_t bytes, unsigned window_s,
+                              bool excused, int64_t now_ms)
 {
     bool slow = x->mark == MARKED && bytes - x->bytes < (uint64_t)w->min_rate * window_s && !excused;
     set_mark(x, bytes, now_ms + (int64_t)window_s * 1000);
-    return slow;
+    return slow ? TOO_SLOW : STAYS;
 }
 
 /* What lies unread in the socket waits for otad. */
-static bool look_body(struct watchdog *w, struct watched *x, int64_t since_ms, int64_t now_ms)
+static enum verdict look_body(struct watchdog *w, struct watched *x, int64_t since_ms, int64_t now_ms)
 {
     (void)since_ms;
     return look_rate(w, x, bytes_in(x), BODY_WINDOW_S, holds_some(x, SIOCINQ), now_ms);
 }
 
 /* With nothing in the socket, the client waits for otad. */
-static bool look_reply(struct watchdog *w, struct watched *x, int64_t since_ms, int64_t now_ms)
+static enum verdict look_reply(struct watchdog *w, struct watched *x, int64_t since_ms, int64_t now_ms)
 {
     (void)since_ms;
     return look_rate(w, x, bytes_out(x), REPLY_WINDOW_S, !holds_some(x, SIOCOUTQ), now_ms);
 }
 
-static bool look_parked(struct watchdog *w, struct watched *x, int64_t since_ms, int64_t now_ms)
+static enum verdict look_parked(struct watchdog *w, struct watched *x, int64_t since_ms, int64_t now_ms)
 {
     (void)w;
     (void)since_ms;
     x->look_at_ms = now_ms + MARK_MS;
-    return false;
+    return STAYS;
 }
 
-static bool look_idle(struct watchdog *w, struct watched *x, int64_t since_ms, int64_t now_ms)
+static enum verdict look_idle(struct watchdog *w, struct watched *x, int64_t since_ms, int64_t now_ms)
 {
-    (void)since_ms;
     if (x->mark == HEARD)
-        return true;
+        return TOO_SLOW;
     uint64_t bytes = bytes_in(x);
     bool heard = x->mark == MARKED && bytes != x->bytes;
     set_mark(x, bytes, now_ms + (heard ? w->header_timeout_ms : IDLE_LOOK_MS));
     if (heard)
         x->mark = HEARD;
-    return false;
+    return !heard && now_ms - since_ms >= IDLE_MS ? LEFT : STAYS;
 }
 
 static const struct {
-    bool (*look)(struct watchdog *w, struct watched *x, int64_t since_ms, int64_t now_ms);
+    enum verdict (*look)(struct watchdog *w, struct watched *x, int64_t since_ms, int64_t now_ms);
     int64_t first_ms;
 } phases[WATCH_PHASES] = {
     [WATCH_OPENING] = {look_opening, 0},     [WATCH_BODY] = {look_body, MARK_MS},
@@ -137,7 +139,7 @@ static const struct {
     [WATCH_IDLE] = {look_idle, MARK_MS},
 };
 
-static bool is_beyond(struct watchdog *w, struct watched *x, int64_t now_ms)
+static enum verdict judge(struct watchdog *w, struct watched *x, int64_t now_ms)
 {
     uint64_t now = atomic_load_explicit(&x->now, memory_order_relaxed);
     unsigned phase = now & ((1u << PHASE_BITS) - 1);
@@ -147,7 +149,16 @@ static bool is_beyond(struct watchdog *w, struct watched *x, int64_t now_ms)
         x->mark = UNMARKED;
         x->look_at_ms = since_ms + phases[phase].first_ms;
     }
-    return now_ms >= x->look_at_ms && phases[phase].look(w, x, since_ms, now_ms);
+    return now_ms >= x->look_at_ms ? phases[phase].look(w, x, since_ms, now_ms) : STAYS;
+}
+
+/* Whoever left gets TLS's goodbye, which libmicrohttpd says when it reads the end. */
+static void end(struct watched *x, enum verdict why)
+{
+    x->mark = ENDED;
+    shutdown(x->fd, why == LEFT ? SHUT_RD : SHUT_RDWR);
+    if (why == TOO_SLOW)
+        board_count(BOARD_CONNECTIONS_CUT, 1);
 }
 
 /* Under the lock the descriptor is still its own: it is closed after its removal. */
@@ -155,11 +166,9 @@ void watchdog_look(struct watchdog *w, int64_t now_ms)
 {
     pthread_mutex_lock(&w->lock);
     for (struct watched *x = w->first; x; x = x->next) {
-        if (x->mark == CUT || !is_beyond(w, x, now_ms))
-            continue;
-        x->mark = CUT;
-        shutdown(x->fd, SHUT_RDWR);
-        board_count(BOARD_CONNECTIONS_CUT, 1);
+        enum verdict verdict = x->mark == ENDED ? STAYS : judge(w, x, now_ms);
+        if (verdict != STAYS)
+            end(x, verdict);
     }
     pthread_mutex_unlock(&w->lock);
 }

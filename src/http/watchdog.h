@@ -1,15 +1,17 @@
-/* watchdog.h: ends connections whose client is too slow. libmicrohttpd's timeout is for idle ones alone: a
- * byte a second keeps a connection for ever. So a thread looks at all of them twice a second, and shuts down
- * the socket of who is beyond the limit; libmicrohttpd then finds it closed by the peer.
+/* watchdog.h: ends connections whose client is too slow, or has left. libmicrohttpd's timeout knows only
+ * whether a socket did something: a byte a second keeps a connection for ever, and a slow but steady reader,
+ * whose socket takes nothing new for a minute because it holds megabytes, is cut. So that timeout is off, and
+ * a thread looks at all connections twice a second and shuts down the socket of who is beyond the limit;
+ * libmicrohttpd then finds it closed by the peer.
  *
  *   OPENING ──► BODY ──► REPLY ──► IDLE ──► BODY ...       BODY ──► PARKED ──► REPLY
  *
  *   OPENING  from accept to the first complete head, TLS handshake included: header_timeout
  *   BODY     less than min_rate came in over 15 s, though all that came was read
- *   PARKED   waits for otad: never cut
+ *   PARKED   waits for otad: never
  *   REPLY    less than min_rate was acknowledged over a minute, though there was something to send
- *   IDLE     between requests, with nothing coming in: libmicrohttpd's own timeout. From the first bytes of
- *            the next head on: header_timeout
+ *   IDLE     between requests, a minute with nothing coming in; from the first bytes of the next head on,
+ *            header_timeout
  *
  * The thread of a connection says only in which phase it is: one store, no lock. Everything else is asked of
  * the kernel, which counts the bytes of each socket, TLS or not. */
@@ -33,11 +35,11 @@ struct watched {          /* in the memory of its connection, from watchdog_add 
     uint64_t seen;
     int64_t look_at_ms;
     uint64_t bytes; /* that had come or gone at the mark */
-    enum { UNMARKED, MARKED, HEARD, CUT } mark;
+    enum { UNMARKED, MARKED, HEARD, ENDED } mark;
     struct watched *prev, *next;
 };
 
-/* min_rate: bytes a second, 0 any. */
+/* min_rate: bytes a second. */
 int watchdog_start(int64_t header_timeout_ms, int64_t min_rate, struct watchdog **out, struct err *e);
 /* After the last connection is removed. NULL is fine. */
 void watchdog_stop(struct watchdog *w);

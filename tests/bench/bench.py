@@ -3,6 +3,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,8 @@ SUITES = [downloads.run, connections.run, campaigns.run, mqtt_files.run, growth.
 
 
 def first_line(*command):
+    if not shutil.which(command[0]):
+        return "none"
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     return (done.stdout + done.stderr).splitlines()[0].strip()
 
