@@ -5,6 +5,8 @@
 #   make test-sdk   vendors' own device SDKs, which npm fetches, as clients of otad
 #   make fuzz       parsers against bytes that libFuzzer thinks up, FUZZ_SECONDS=60 each
 #   make reproducible   builds twice, elsewhere and otherwise, and compares every byte
+#   make soak HOURS=24       everything at once for so long: how memory and descriptors grow; fractions are fine
+#   make overload SECONDS=600           twice of what it can do
 #   make lint | bench | install | clean | compile_commands.json
 #   SAN=1           address and undefined-behaviour sanitizers     TSAN=1  thread sanitizer
 #   V=1             shows the commands     CC=clang  either compiler
@@ -77,7 +79,7 @@ HEADERS := $(wildcard include/*/*.h)
 Q := $(if $(V),,@)
 SAY = $(if $(V),,@echo '  $(@:$(BUILD)/%=%)')
 
-.PHONY: all run demo test test-sdk unit system sdk fuzz bench reproducible install clean FORCE \
+.PHONY: all run demo test test-sdk unit system sdk fuzz bench soak overload reproducible install clean FORCE \
 	deps-run deps-test deps-sdk deps-lint deps-fuzz deps-bench
 .DELETE_ON_ERROR:
 all: $(BUILD)/otad $(BUILD)/otad-sim $(BUILD)/otad_broker.so
@@ -186,6 +188,19 @@ bench: deps-bench
 
 reproducible: deps-run
 	sh tests/reproducible.sh
+
+HOURS ?= 1
+SECONDS ?= 600
+PRESS = OTAD_BUILD=$(abspath $(BUILD)) PYTHONPATH=tests/system:tests/bench PYTHONDONTWRITEBYTECODE=1 PATH=$$PATH:/usr/sbin \
+	$(PYTHON) tests/bench/$(1).py $(2) $(BUILD)/$(1).json
+
+soak: deps-test
+	$(MAKE) all
+	$(call PRESS,soak,$(HOURS))
+
+overload: deps-test
+	$(MAKE) all
+	$(call PRESS,overload,$(SECONDS))
 
 lint: deps-lint
 	$(MAKE) all

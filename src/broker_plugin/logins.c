@@ -64,14 +64,15 @@ static int judge(struct plugin *p, const struct protocol *protocol, const struct
     return 0;
 }
 
-/* False: failed logins of this client are not slowed. The name is as the claim has it, with or without its
- * product. */
+/* False: failed logins of this client are not slowed; a certificate is nothing to guess. The name is as the
+ * claim has it, with or without its product. */
 static bool is_slowable(const struct plugin *p, const struct arrival *a, struct in6_addr *address,
                         char name[WHO_SIZE])
 {
     const char *text = mosquitto_client_address(a->client);
     snprintf(name, WHO_SIZE, "%s/%s", a->names.product, a->names.device);
-    return text && address_parse(text, address) && !nets_hold(&p->trusted_nets, address);
+    return !a->protocol->login.certificate && text && address_parse(text, address) &&
+           !nets_hold(&p->trusted_nets, address);
 }
 
 static int look_up(struct plugin *p, const struct login *login, const char *serial, struct arrival *a,

@@ -13,12 +13,13 @@ from pathlib import Path
 import campaigns
 import connections
 import downloads
+import drippers
 import growth
 import mqtt_files
 from harness import BUILD
 from rows import table
 
-SUITES = [downloads.run, connections.run, campaigns.run, mqtt_files.run, growth.run]
+SUITES = [downloads.run, connections.run, campaigns.run, mqtt_files.run, growth.run, drippers.run]
 
 
 def first_line(*command):

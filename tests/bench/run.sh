@@ -21,5 +21,5 @@ build=$(cd "$build" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
 # servers are started, awaited and ended as the system tests do it
 export OTAD_BUILD="$build" PYTHONPATH="$here/../system" PYTHONDONTWRITEBYTECODE=1
-exec timeout -k 20 "$([ -n "${QUICK:-}" ] && echo 90 || echo 480)" \
+exec timeout -k 20 "$([ -n "${QUICK:-}" ] && echo 120 || echo 660)" \
     "${PYTHON:-/usr/bin/python3}" "$here/bench.py" "$build/bench/results.json"
