@@ -380,16 +380,24 @@ int http_reload_certificate(struct http *h, struct err *e)
     return rc;
 }
 
+/* Nobody is taken in any more. The descriptor is closed after the daemon has ended: its threads may still
+ * name it to their epoll. */
+static void stop_listening(struct listener *l)
+{
+    if (!l->daemon)
+        return;
+    l->fd = MHD_quiesce_daemon(l->daemon);
+    if (l->fd < 0 || shutdown(l->fd, SHUT_RDWR) != 0)
+        log_warn("a listening socket could not be closed before its connections");
+}
+
 void http_stop(struct http *h, int64_t drain_ms)
 {
     if (!h)
         return;
     unlink(h->socket_path);
-    for (size_t i = 0; i < KINDS; i++) {
-        FD_AUTO int fd = h->listeners[i].daemon ? MHD_quiesce_daemon(h->listeners[i].daemon) : -1;
-        if (h->listeners[i].daemon && fd < 0)
-            log_warn("a listening socket could not be closed before its connections");
-    }
+    for (size_t i = 0; i < KINDS; i++)
+        stop_listening(&h->listeners[i]);
     exchanges_drain(&h->exchanges, drain_ms);
     free_all(h);
 }

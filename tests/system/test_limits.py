@@ -3,6 +3,7 @@ import contextlib
 import http.client
 import os
 import resource
+import signal
 import socket
 import sqlite3
 import ssl
@@ -266,6 +267,38 @@ def test_no_descriptors_left(make_otad):
     wait_until(lambda: otad.http("GET", "/health").status == 200, what="an answer")
     assert otad.broker_pid() == broker
     assert len(otad.log().splitlines()) < 200
+
+
+def test_a_stop_lets_running_requests_end(make_otad):
+    """Downloads and an upload under way, and nobody new."""
+    otad = make_otad()
+    product = Product(otad, public=True)
+    data = pattern(4_000_000)
+    product.upload(data, filename="big.bin")
+    head = (f"PUT /api/v1/firmware?product={product.key}&version=9 HTTP/1.1\r\nHost: localhost\r\n"
+            f"Authorization: Bearer {otad.token}\r\nContent-Length: 2000\r\n\r\n").encode()
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(50) as pool:
+        upload = stack.enter_context(tls_over(otad, connect(otad.https_port)))
+        upload.sendall(head + data[:1000])
+        socks = [stack.enter_context(connect(otad.http_port, rcvbuf=8192)) for _ in range(50)]
+        for sock in socks:
+            sock.sendall(b"GET /firmware/big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            sock.recv(1)
+        wait_until(lambda: counters(otad)["requests"] >= 52, what="the upload's head")
+        otad.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: "stopping" in otad.log(), what="the stop")
+
+        def refused():
+            with contextlib.suppress(ConnectionRefusedError), connect(otad.http_port):
+                return False
+            return True
+        wait_until(refused, what="new connections to be refused")
+        whole = [pool.submit(read_at, sock, 1 << 20, 0, threading.Event()) for sock in socks]
+        upload.sendall(data[1000:2000])
+        assert upload.recv(65536).startswith(b"HTTP/1.1 201 ")
+        for one in whole:
+            assert one.result(WAIT_S).split(b"\r\n\r\n", 1)[1] == data
+    otad.stop()
 
 
 # ---- shapes that two parsers would read differently
