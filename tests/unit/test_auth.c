@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "base/throttle.h"
 #include "http/auth.h"
 #include "http/route.h"
 #include "store/device.h"
@@ -273,6 +274,41 @@ static void asks_what_the_route_demands(void **state)
     }
 }
 
+static int check_slowly(struct fixture *f, struct throttle *t, const struct route *route, const char *header)
+{
+    struct http_env env = {.seal = &seal};
+    struct request r = {.env = &env, .route = route, .now_ms = NOW_MS, .throttle = t};
+    struct err e;
+    memcpy(env.token_key, token_key, sizeof env.token_key);
+    return auth_check(&r, header, f->db, &e);
+}
+
+/* While a name is slowed its right secret is refused as well, and only its; a right token passes always. What
+ * names nobody is not counted. */
+static void slows_who_fails(void **state)
+{
+    static const struct route self = {.role = ROLE_VIEWER, .flags = ROUTE_DEVICE};
+    struct throttle *t = throttle_open(3, 100);
+    struct fixture *f = *state;
+    struct err e;
+    assert_int_equal(store_write(f->store, fill, NULL, &e), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(check_slowly(f, t, &self, basic("open/own:guess")), -ERR_UNAUTHORIZED);
+        assert_int_equal(check_slowly(f, t, &self, "Bearer wrong"), -ERR_UNAUTHORIZED);
+        assert_int_equal(check_slowly(f, t, &self, basic("none/own:guess")), -ERR_UNAUTHORIZED);
+    }
+    assert_int_equal(check_slowly(f, t, &self, basic("open/own:guess")), -ERR_TOO_MANY);
+    assert_int_equal(check_slowly(f, t, &self, basic("open/own:own")), -ERR_TOO_MANY);
+    assert_int_equal(check_slowly(f, t, &self, basic("none/own:guess")), -ERR_TOO_MANY);
+    assert_int_equal(check_slowly(f, t, &self, basic("open/bare:enrol")), 0);
+    assert_int_equal(check_slowly(f, t, &self, "Bearer wrong"), -ERR_TOO_MANY);
+    assert_int_equal(check_slowly(f, t, &self, "Bearer looks"), 0);
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(check_slowly(f, t, &self, "Basic x"), -ERR_UNAUTHORIZED);
+    assert_int_equal(check_slowly(f, t, &self, basic("shut/own:own")), 0);
+    throttle_close(t);
+}
+
 static void leaves_the_socket_its_role(void **state)
 {
     const struct route route = {.role = ROLE_ADMIN};
@@ -292,6 +328,7 @@ int main(void)
         cmocka_unit_test(orders_the_roles),
         cmocka_unit_test_setup_teardown(knows_devices, fixture_enter, fixture_leave),
         cmocka_unit_test_setup_teardown(asks_what_the_route_demands, fixture_enter, fixture_leave),
+        cmocka_unit_test_setup_teardown(slows_who_fails, fixture_enter, fixture_leave),
         cmocka_unit_test(leaves_the_socket_its_role),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
