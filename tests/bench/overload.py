@@ -13,7 +13,7 @@ from pathlib import Path
 from bench import machine, more_descriptors
 from harness import basic, free_ports, status_kb, wait_until
 from load import Task, polls, probe
-from peers import CORES, Stage
+from peers import CORES, Stage, cpu_s, machine_busy_s
 
 DEVICES = 3000
 BUSY = 64
@@ -46,6 +46,21 @@ class Load:
                 "p50_ms": max(one["p50_ms"] for one in said), "p99_ms": max(one["p99_ms"] for one in said)}
 
 
+class Cpu:
+    """Cores in use: where the clients took what otad would have needed, it shows here."""
+
+    def __init__(self, otad):
+        self.otad, self.began = otad, self.now(otad)
+
+    @staticmethod
+    def now(otad):
+        return time.monotonic(), cpu_s(otad.pid), machine_busy_s()
+
+    def used(self):
+        at_s, otad_s, busy_s = (now - then for now, then in zip(self.now(self.otad), self.began))
+        return {"otad": otad_s / at_s, "others": (busy_s - otad_s) / at_s}
+
+
 def rss_kb(otad):
     return status_kb(otad.pid, "VmRSS")
 
@@ -64,9 +79,9 @@ def measure(stage, seconds):
     warm = Load(address, requests, DEVICES / 4)
     time.sleep(8)
     warm.stop()
-    task = Task(polls, address, requests[:BUSY], None)
+    task, calm_cpu = Task(polls, address, requests[:BUSY], None), Cpu(otad)
     time.sleep(CAPACITY_S)
-    calm = task.stop()
+    calm, calm_cpu = task.stop(), calm_cpu.used()
     capacity = served(calm) / calm["took_s"]
     quiet = Task(probe, connect, 0.02)
     time.sleep(10)
@@ -74,19 +89,20 @@ def measure(stage, seconds):
 
     start_kb, most_kb = rss_kb(otad), 0
     health, load = Task(probe, connect, 0.05), Load(address, requests, 2 * capacity)
-    end = time.monotonic() + seconds
+    cpu, end = Cpu(otad), time.monotonic() + seconds
     while time.monotonic() < end:
         most_kb = max(most_kb, rss_kb(otad))
         assert otad.runs()
         time.sleep(0.5)
-    said, felt = load.stop(), health.stop()
+    said, cpu, felt = load.stop(), cpu.used(), health.stop()
     wait_until(otad.healthy, what="a good health afterwards")
     time.sleep(2)
     counters = otad.by_socket("GET", "/api/v1/status").data["counters"]
-    return {"capacity_per_s": capacity, "capacity_p99_ms": calm["p99_ms"], "offered_per_s": 2 * capacity,
+    return {"capacity_per_s": capacity, "capacity_p99_ms": calm["p99_ms"], "capacity_cpu": calm_cpu, "offered_per_s": 2 * capacity,
             "asked_per_s": sum(said["counts"].values()) / said["took_s"],
             "seconds": said["took_s"], "answers": said["counts"], "served_per_s": served(said) / said["took_s"],
             "shed_per_s": said["counts"].get("503", 0) / said["took_s"], "p50_ms": said["p50_ms"], "p99_ms": said["p99_ms"],
+            "cpu": cpu,
             "health_alone": alone, "health": felt, "rss_start_kb": start_kb, "rss_most_kb": most_kb,
             "rss_end_kb": rss_kb(otad), "requests_shed": counters["requests_shed"],
             "connections_cut": counters["connections_cut"]}
