@@ -127,7 +127,8 @@ def test_who_says_nothing_more_is_cut(hasty, said):
         assert sock.recv(100) == b""
 
 
-@pytest.mark.parametrize("said", [GET, bytes(range(256)) * 8, b"\x16\x03\x01\xff\xff" + b"\xff" * 300])
+@pytest.mark.parametrize("said", [GET, bytes(range(256)) * 8, b"\x16\x03\x01\xff\xff" + b"\xff" * 300],
+                         ids=["http", "bytes", "record"])
 def test_what_is_no_tls_is_closed(hasty, said):
     with connect(hasty.https_port) as sock:
         sock.sendall(said)
@@ -307,7 +308,7 @@ INNER = "GET /api/v1/ca HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = "POST /api/v1/products HTTP/1.1\r\nHost: localhost\r\n"
 
 
-@pytest.mark.parametrize("said", [
+SHAPES = [
     POST + f"Content-Length: {len(INNER)}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + INNER,
     POST + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" + INNER,
     POST + f"Content-Length: 0\r\nContent-Length: {len(INNER)}\r\n\r\n" + INNER,
@@ -337,7 +338,10 @@ POST = "POST /api/v1/products HTTP/1.1\r\nHost: localhost\r\n"
     "TRACE / HTTP/1.1\r\nHost: localhost\r\n\r\n" + INNER,
     "CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n" + INNER,
     "G@T / HTTP/1.1\r\nHost: localhost\r\n\r\n" + INNER,
-])
+]
+
+
+@pytest.mark.parametrize("said", SHAPES, ids=range(len(SHAPES)))
 def test_no_second_request_is_smuggled(hasty, said):
     """The answer is a refusal, and the last word on the connection: what follows was handled by nobody."""
     before = counters(hasty)["requests"]
