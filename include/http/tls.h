@@ -34,6 +34,9 @@ struct tls_pair {
 int tls_open(const struct tls_pair pairs[], size_t n, const char *client_ca, struct tls **out, struct err *e);
 /* After the last session has ended. NULL is fine. */
 void tls_close(struct tls *t);
+/* Before the server stops, which must not be with connections suspended: nobody waits for a client any more.
+ */
+void tls_stop_waiting(struct tls *t);
 /* New sessions get the pairs now in the files; one that is bad changes nothing. */
 int tls_reload(struct tls *t, const struct tls_pair pairs[], size_t n, const char *client_ca, struct err *e);
 

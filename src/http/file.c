@@ -126,12 +126,13 @@ static int find_public(struct db *db, const char *sha256, int64_t *id, struct er
 static int may_have(struct request *r, struct db *db, const char *sha256, struct err *e)
 {
     int64_t id;
+    bool slowed = auth_slowed(r, NULL); /* by those before this one */
     if (url_is_signed(r, sha256) || auth_allows(r->caller.role, ROLE_VIEWER))
         return 0;
     int rc = r->caller.role == ROLE_DEVICE ? find_of_product(r, db, sha256, &id, e) : -ERR_NOT_FOUND;
     if (rc == -ERR_NOT_FOUND)
         rc = find_public(db, sha256, &id, e);
-    if (rc == -ERR_NOT_FOUND && request_query(r, "s") && auth_slowed(r, NULL))
+    if (rc == -ERR_NOT_FOUND && request_query(r, "s") && slowed)
         return auth_too_many(e);
     if (rc == -ERR_NOT_FOUND)
         return err_set(e, ERR_UNAUTHORIZED,

@@ -322,6 +322,8 @@ static void stop_daemons(struct http *h)
 
 static void free_all(struct http *h)
 {
+    for (size_t i = 0; i < KINDS; i++)
+        tls_stop_waiting(h->listeners[i].tls);
     stop_daemons(h);
     watchdog_stop(h->watchdog);
     parties_close(h->parties);

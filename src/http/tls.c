@@ -4,17 +4,22 @@
 #include "base/file.h"
 #include "client_cert.h"
 
+#include <errno.h>
 #include <gnutls/gnutls.h>
+#include <limits.h>
 #include <linux/sockios.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define TICKET_KEY_LIFE_MS (24 * 3600 * 1000)
 #define MAX_FRAGMENT_LENGTH                                                         \
@@ -31,6 +36,10 @@ struct credentials { /* counted: one for the process, one for each session that 
 struct tls {
     pthread_mutex_t lock;
     struct credentials *current;
+    pthread_t waiter;
+    int waiting_fd; /* epoll: sockets of handshakes that wait for their client */
+    struct tls_session *waiting;
+    bool ending; /* nobody waits any more */
     gnutls_datum_t ticket_key;
     int64_t ticket_key_at_ms;
 };
@@ -38,6 +47,10 @@ struct tls {
 struct tls_session {
     struct credentials *credentials;
     gnutls_session_t session;
+    struct tls *tls;
+    struct MHD_Connection *connection;
+    struct tls_session *prev, *next; /* waiting */
+    bool waits, shaken;
     int fd;
     size_t record_bytes; /* asked for in the hello; 0 nothing, or done */
     bool gathering;
@@ -137,6 +150,8 @@ static void ticket_key_renew(struct tls *t)
     t->ticket_key_at_ms = now_ms;
 }
 
+static void *wait_for_clients(void *arg);
+
 int tls_open(const struct tls_pair pairs[], size_t n, const char *client_ca, struct tls **out, struct err *e)
 {
     struct credentials *c;
@@ -151,6 +166,12 @@ int tls_open(const struct tls_pair pairs[], size_t n, const char *client_ca, str
     t->current = c;
     pthread_mutex_init(&t->lock, NULL);
     ticket_key_renew(t);
+    t->waiting_fd = epoll_create1(EPOLL_CLOEXEC);
+    t->ending = t->waiting_fd < 0 || pthread_create(&t->waiter, NULL, wait_for_clients, t) != 0;
+    if (t->ending) {
+        tls_close(t);
+        return err_set(e, ERR_INTERNAL, "cannot start the thread that waits for handshakes");
+    }
     *out = t;
     return 0;
 }
@@ -159,6 +180,9 @@ void tls_close(struct tls *t)
 {
     if (!t)
         return;
+    tls_stop_waiting(t);
+    if (t->waiting_fd >= 0)
+        close(t->waiting_fd);
     credentials_release(t->current);
     ticket_key_drop(&t->ticket_key);
     pthread_mutex_destroy(&t->lock);
@@ -200,8 +224,10 @@ static int on_handshake(gnutls_session_t session, unsigned type, unsigned post, 
         return 0;
     if (type == GNUTLS_HANDSHAKE_CLIENT_HELLO)
         gnutls_ext_raw_parse(s, on_hello_extension, msg, GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO);
-    else if (type == GNUTLS_HANDSHAKE_FINISHED)
+    else if (type == GNUTLS_HANDSHAKE_FINISHED) {
+        s->shaken = true;
         setsockopt(s->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int));
+    }
     return 0;
 }
 
@@ -220,6 +246,98 @@ static ssize_t on_push(gnutls_transport_ptr_t to, const giovec_t *parts, int n)
     return sent;
 }
 
+/* ---- handshakes that wait for their client. libmicrohttpd 0.9.75 takes a handshake that cannot go on for
+ * one that can, and asks again without end: one client that says half a hello keeps a core busy. So such a
+ * connection is suspended here, and resumed when its socket has something. */
+
+static void unlink_waiting(struct tls *t, struct tls_session *s)
+{
+    if (s->prev)
+        s->prev->next = s->next;
+    else
+        t->waiting = s->next;
+    if (s->next)
+        s->next->prev = s->prev;
+    s->prev = s->next = NULL;
+    s->waits = false;
+}
+
+static void wait_for_client(struct tls_session *s)
+{
+    struct tls *t = s->tls;
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, .data.ptr = s};
+    pthread_mutex_lock(&t->lock);
+    if (!t->ending && !s->waits) {
+        MHD_suspend_connection(s->connection);
+        s->waits = true;
+        s->prev = NULL;
+        s->next = t->waiting;
+        if (t->waiting)
+            t->waiting->prev = s;
+        t->waiting = s;
+        if (epoll_ctl(t->waiting_fd, EPOLL_CTL_MOD, s->fd, &event) != 0 &&
+            epoll_ctl(t->waiting_fd, EPOLL_CTL_ADD, s->fd, &event) != 0) {
+            unlink_waiting(t, s);
+            MHD_resume_connection(s->connection);
+        }
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* The session of an event may have been let go by tls_stop_waiting, but not ended: then it is not in wait. */
+static void resume(struct tls *t, struct tls_session *s)
+{
+    if (!s->waits)
+        return;
+    unlink_waiting(t, s);
+    MHD_resume_connection(s->connection);
+}
+
+static void *wait_for_clients(void *arg)
+{
+    struct tls *t = arg;
+    struct epoll_event events[64];
+    for (bool ending = false; !ending;) {
+        int n = epoll_wait(t->waiting_fd, events, 64, 100);
+        pthread_mutex_lock(&t->lock);
+        ending = t->ending;
+        for (int i = 0; i < n && !ending; i++)
+            resume(t, events[i].data.ptr);
+        pthread_mutex_unlock(&t->lock);
+    }
+    return NULL;
+}
+
+void tls_stop_waiting(struct tls *t)
+{
+    if (!t || t->ending)
+        return;
+    pthread_mutex_lock(&t->lock);
+    t->ending = true;
+    while (t->waiting)
+        resume(t, t->waiting);
+    pthread_mutex_unlock(&t->lock);
+    pthread_join(t->waiter, NULL);
+}
+
+static ssize_t on_pull(gnutls_transport_ptr_t from, void *buf, size_t size)
+{
+    struct tls_session *s = from;
+    ssize_t n = recv(s->fd, buf, size, 0);
+    int why = errno;
+    if (n < 0 && why == EAGAIN && !s->shaken)
+        wait_for_client(s);
+    errno = why;
+    return n;
+}
+
+static int on_pull_timeout(gnutls_transport_ptr_t from, unsigned ms)
+{
+    struct tls_session *s = from;
+    struct pollfd p = {.fd = s->fd, .events = POLLIN};
+    return poll(&p, 1, ms > INT_MAX ? -1 : (int)ms);
+}
+
 struct tls_session *tls_session_begin(struct tls *t, struct MHD_Connection *connection, int fd)
 {
     const union MHD_ConnectionInfo *info =
@@ -229,6 +347,8 @@ struct tls_session *tls_session_begin(struct tls *t, struct MHD_Connection *conn
         return NULL;
     s->session = info->tls_session;
     s->fd = fd;
+    s->tls = t;
+    s->connection = connection;
     pthread_mutex_lock(&t->lock);
     s->credentials = t->current;
     atomic_fetch_add(&s->credentials->users, 1);
@@ -240,7 +360,9 @@ struct tls_session *tls_session_begin(struct tls *t, struct MHD_Connection *conn
     if (s->credentials->demands)
         gnutls_certificate_server_set_request(s->session, GNUTLS_CERT_REQUIRE);
     gnutls_session_set_ptr(s->session, s);
-    gnutls_transport_set_ptr2(s->session, gnutls_transport_get_ptr(s->session), s);
+    gnutls_transport_set_ptr(s->session, s);
+    gnutls_transport_set_pull_function(s->session, on_pull);
+    gnutls_transport_set_pull_timeout_function(s->session, on_pull_timeout);
     gnutls_transport_set_vec_push_function(s->session, on_push);
     gnutls_handshake_set_hook_function(s->session, GNUTLS_HANDSHAKE_ANY, GNUTLS_HOOK_POST, on_handshake);
     return s;

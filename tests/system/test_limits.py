@@ -10,6 +10,7 @@ import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -125,6 +126,24 @@ def test_who_says_nothing_more_is_cut(hasty, said):
     with connect(hasty.https_port) as sock:
         sock.sendall(hello[:len(hello) // 2] if said else b"")
         assert sock.recv(100) == b""
+
+
+def cpu_s(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_half_a_handshake_keeps_no_core_busy(otad):
+    """How long a second is, is not asked: only what otad does in it, which is nothing."""
+    hello = client_hello(otad)
+    with connect(otad.https_port) as sock:
+        sock.sendall(hello[:len(hello) // 2])
+        time.sleep(0.5)
+        before = cpu_s(otad.pid)
+        time.sleep(2)
+        assert cpu_s(otad.pid) - before < 0.2
+        sock.sendall(hello[len(hello) // 2:])
+        assert sock.recv(3)[:1] == b"\x16"
 
 
 @pytest.mark.parametrize("said", [GET, bytes(range(256)) * 8, b"\x16\x03\x01\xff\xff" + b"\xff" * 300],
