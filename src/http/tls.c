@@ -152,6 +152,15 @@ static void ticket_key_renew(struct tls *t)
 
 static void *wait_for_clients(void *arg);
 
+static int start_waiting(struct tls *t)
+{
+    t->ending = false;
+    int rc = pthread_create(&t->waiter, NULL, wait_for_clients, t);
+    if (rc)
+        t->ending = true;
+    return rc;
+}
+
 int tls_open(const struct tls_pair pairs[], size_t n, const char *client_ca, struct tls **out, struct err *e)
 {
     struct credentials *c;
@@ -167,8 +176,8 @@ int tls_open(const struct tls_pair pairs[], size_t n, const char *client_ca, str
     pthread_mutex_init(&t->lock, NULL);
     ticket_key_renew(t);
     t->waiting_fd = epoll_create1(EPOLL_CLOEXEC);
-    t->ending = t->waiting_fd < 0 || pthread_create(&t->waiter, NULL, wait_for_clients, t) != 0;
-    if (t->ending) {
+    t->ending = true; /* until the thread is there */
+    if (t->waiting_fd < 0 || start_waiting(t) != 0) {
         tls_close(t);
         return err_set(e, ERR_INTERNAL, "cannot start the thread that waits for handshakes");
     }
