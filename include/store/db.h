@@ -41,7 +41,7 @@ void store_close(struct store *s);
 /* ---- writing: a job is a function run by the writer, inside a transaction it shares with the jobs queued
  * beside it, in a savepoint of its own: what fails is undone alone. done is called on the writer's thread
  * after the commit, so that nothing is acknowledged before it is on disk; rc is what run returned, or the
- * commit's failure. done must be quick, and must not touch the store; it may free the job. */
+ * commit's failure. done must be quick, and must not write; it may free the job. */
 struct job {
     int (*run)(struct db *w, void *arg, struct err *e);
     void (*done)(struct job *job);

@@ -215,9 +215,9 @@ int api_firmware_get(struct request *r, struct db *db, struct err *e)
 
 /* ---- DELETE: the row now, the bytes when nobody can want them any more */
 
-/* Bytes of which the last row is deleted. They are removed by a job of a later transaction than the one that
- * deleted the row: then the deletion is certain, and an upload of the same bytes runs either before, and its
- * row is seen, or after, and finds the bytes missing. */
+/* Bytes of which the last row is deleted. They are removed on the writer's thread between two transactions,
+ * by what is committed then: inside one, a deletion is seen that a failing commit takes back, and the row
+ * would have lost its bytes. An upload of the same bytes has its row by then, or finds them missing. */
 struct waste {
     struct job job;
     struct store *store;
@@ -225,36 +225,29 @@ struct waste {
     char sha256[SHA256_TEXT_SIZE];
 };
 
-static int waste_remove(struct db *w, void *arg, struct err *e)
+/* Also waits for the commit that deletes the row. What was said of damaged bytes is said of nobody's now. */
+static int waste_forget(struct db *w, void *arg, struct err *e)
 {
-    struct waste *waste = arg;
+    const struct waste *waste = arg;
     bool known = true;
     int rc = firmware_known(w, waste->sha256, &known, e);
-    if (rc == 0 && !known)
-        rc = damage_forget(w, waste->sha256, e);
-    return rc || known ? rc : blob_remove(waste->blobs, waste->sha256, e);
-}
-
-static int waste_wait(struct db *w, void *arg, struct err *e)
-{
-    (void)w;
-    (void)arg;
-    (void)e;
-    return 0;
+    return rc || known ? rc : damage_forget(w, waste->sha256, e);
 }
 
 static void waste_done(struct job *job)
 {
-    if (job->rc)
-        log_warn("the bytes of deleted firmware stay until the next start: %s", job->err.text);
-    free(job->arg);
-}
-
-static void waste_committed(struct job *job)
-{
     struct waste *waste = job->arg;
-    waste->job = (struct job){.run = waste_remove, .done = waste_done, .arg = waste};
-    store_submit(waste->store, &waste->job);
+    struct db *db;
+    struct err e;
+    bool known = true;
+    int rc = store_reader(waste->store, &db, &e);
+    if (rc == 0)
+        rc = firmware_known(db, waste->sha256, &known, &e);
+    if (rc == 0 && !known)
+        rc = blob_remove(waste->blobs, waste->sha256, &e);
+    if (rc)
+        log_warn("the bytes of deleted firmware stay until the next start: %s", e.text);
+    free(waste);
 }
 
 static void waste_later(const struct request *r, const char *sha256)
@@ -263,7 +256,7 @@ static void waste_later(const struct request *r, const char *sha256)
     waste->store = r->env->store;
     waste->blobs = r->env->blobs;
     str_copy(waste->sha256, sizeof waste->sha256, sha256);
-    waste->job = (struct job){.run = waste_wait, .done = waste_committed, .arg = waste};
+    waste->job = (struct job){.run = waste_forget, .done = waste_done, .arg = waste};
     store_submit(waste->store, &waste->job);
 }
 
