@@ -47,7 +47,8 @@ int upload_store(struct upload *up, struct err *e);
  * damaged, they are not any more. */
 int upload_check(const struct upload *up, struct db *w, struct err *e);
 /* Every upload that came through store ends here, and may wait for the disk. named: the handler's row is
- * committed; otherwise the bytes go unless a row or another upload under way names them. */
+ * committed, or may be; otherwise the bytes that it brought go, unless a row or another upload under way
+ * names them. */
 void upload_settle(struct upload *up, bool named);
 
 void upload_free(struct upload *up); /* NULL is fine */

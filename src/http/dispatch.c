@@ -112,10 +112,14 @@ void exchange_returned(struct exchange *x)
     pthread_mutex_unlock(&x->set->lock);
 }
 
+/* A commit that failed is not undone for certain: when the machine stops now, the log on disk may hold it
+ * whole, and the row is there at the next start. Its bytes must be, too; without it that start removes them.
+ */
 static void settle_task(struct task *task)
 {
     struct exchange *x = (struct exchange *)((char *)task - offsetof(struct exchange, task));
-    upload_settle(x->request.upload, x->rc == 0);
+    bool named = x->rc == 0 || err_status(x->err.code) >= 500;
+    upload_settle(x->request.upload, named);
     unpark(x);
 }
 

@@ -29,6 +29,7 @@ struct limits {
 struct upload {
     struct uploads *set;
     struct blob_upload *blob; /* until store */
+    bool made;                /* by this upload, or by one it outlived: the bytes were not there before */
     struct upload_result result;
     struct limits limits;
     struct claim claim;
@@ -191,8 +192,9 @@ static void list(struct upload *up)
     pthread_mutex_unlock(&up->set->lock);
 }
 
-/* True when another upload of these bytes is still under way. */
-static bool unlist(struct upload *up)
+/* True when another upload of these bytes is still under way; what is to be done about them is its business
+ * then. */
+static bool unlist(struct upload *up, bool named)
 {
     bool shared = false;
     pthread_mutex_lock(&up->set->lock);
@@ -201,11 +203,21 @@ static bool unlist(struct upload *up)
             *p = up->next;
             continue;
         }
-        shared = shared || strcmp((*p)->result.digests.sha256, up->result.digests.sha256) == 0;
+        bool same = strcmp((*p)->result.digests.sha256, up->result.digests.sha256) == 0;
+        (*p)->made = (*p)->made || (same && up->made && !named);
+        shared = shared || same;
         p = &(*p)->next;
     }
     pthread_mutex_unlock(&up->set->lock);
     return shared;
+}
+
+static bool are_there(const struct upload *up)
+{
+    struct err e;
+    FD_AUTO int fd = -1;
+    return blob_open(up->set->env->blobs, up->result.digests.sha256, up->result.size, &fd, &e) !=
+           -ERR_NOT_FOUND;
 }
 
 int upload_store(struct upload *up, struct err *e)
@@ -222,6 +234,7 @@ int upload_store(struct upload *up, struct err *e)
         return rc;
     struct blob_upload *blob = up->blob;
     up->blob = NULL;
+    up->made = !are_there(up);
     return blob_upload_keep(blob, e);
 }
 
@@ -242,7 +255,7 @@ void upload_settle(struct upload *up, bool named)
     struct db *db;
     struct err e;
     bool known = true;
-    if (unlist(up) || named || up->blob)
+    if (unlist(up, named) || named || up->blob || !up->made)
         return;
     int rc = store_reader(env->store, &db, &e);
     if (rc == 0)
