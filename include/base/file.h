@@ -28,6 +28,10 @@ int file_replace(const char *path, const void *bytes, size_t len, unsigned mode,
 /* As file_replace, but ERR_CONFLICT when path is there already. */
 int file_create(const char *path, const void *bytes, size_t len, unsigned mode, struct err *e);
 
+/* Removes what calls of the two that a crash ended have left in the folder; none may be under way there. A
+ * folder that is not there is fine. */
+int file_sweep(const char *path, struct err *e);
+
 /* Reads the whole file into buf and ends it with a zero; *len without it. ERR_NOT_FOUND when there is none,
  * ERR_TOO_LARGE when it does not fit into size - 1 bytes. On failure buf holds nothing of use. */
 int file_read(const char *path, char *buf, size_t size, size_t *len, struct err *e);

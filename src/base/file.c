@@ -1,7 +1,9 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,15 +35,18 @@ static int write_all(int fd, const char *bytes, size_t len)
     return 0;
 }
 
+#define TEMP_END    ".new"
+#define TEMP_RANDOM "XXXXXX" /* as mkostemps wants it */
+
 /* Writes a file that no other call writes to, beside path: a name of its own, so that two threads replacing
  * the same file never mix their bytes. */
 static int write_beside(const char *path, const void *bytes, size_t len, unsigned mode,
                         char temp[FILE_PATH_SIZE], struct err *e)
 {
-    int n = snprintf(temp, FILE_PATH_SIZE, "%s.XXXXXX", path);
+    int n = snprintf(temp, FILE_PATH_SIZE, "%s." TEMP_RANDOM TEMP_END, path);
     if (n >= FILE_PATH_SIZE)
         return err_set(e, ERR_INTERNAL, "the path %.80s... is too long", path);
-    FD_AUTO int fd = mkostemp(temp, O_CLOEXEC);
+    FD_AUTO int fd = mkostemps(temp, sizeof TEMP_END - 1, O_CLOEXEC);
     if (fd < 0)
         return err_errno(e, "cannot make a file beside %s", path);
     if (fchmod(fd, mode) == 0 && write_all(fd, bytes, len) == 0 && fsync(fd) == 0)
@@ -88,6 +93,33 @@ int file_create(const char *path, const void *bytes, size_t len, unsigned mode, 
                              : err_errno(e, "cannot make %s", path);
     unlink(temp);
     return rc != 0 ? rc : sync_dir_of(path, e);
+}
+
+/* "server.pem.k47RsZ.new" */
+static bool is_temp(const char *name)
+{
+    const size_t end = sizeof TEMP_END - 1, random = sizeof TEMP_RANDOM - 1;
+    size_t len = strlen(name);
+    if (len < end + random + 2 || strcmp(name + len - end, TEMP_END) != 0)
+        return false;
+    const char *at = name + len - end - random;
+    return at[-1] == '.' && !memchr(at, '.', random);
+}
+
+int file_sweep(const char *path, struct err *e)
+{
+    DIR *dir = opendir(path);
+    const struct dirent *entry;
+    int rc = 0;
+    if (!dir)
+        return errno == ENOENT ? 0 : err_errno(e, "cannot list the folder %s", path);
+    while (rc == 0 && (errno = 0, entry = readdir(dir)))
+        if (is_temp(entry->d_name) && unlinkat(dirfd(dir), entry->d_name, 0) != 0)
+            rc = err_errno(e, "cannot remove %s/%s", path, entry->d_name);
+    if (rc == 0 && errno)
+        rc = err_errno(e, "cannot list the folder %s", path);
+    closedir(dir);
+    return rc;
 }
 
 int file_read(const char *path, char *buf, size_t size, size_t *len, struct err *e)

@@ -4,6 +4,8 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/pki.h"
+#include "base/str.h"
+#include "mqtt/broker.h"
 #include "store/audit.h"
 #include "store/firmware.h"
 #include "store/token.h"
@@ -15,6 +17,18 @@
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
+
+/* After the lock: nobody else writes there. */
+static int sweep(const char *data_dir, struct err *e)
+{
+    static const char *const folders[] = {".", "keys", "certs", BROKER_DIR};
+    char path[FILE_PATH_SIZE];
+    int rc = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(folders) && rc == 0; i++)
+        if ((rc = file_path(path, data_dir, folders[i], e)) == 0)
+            rc = file_sweep(path, e);
+    return rc;
+}
 
 int setup_data_dir(struct otad *o, struct err *e)
 {
@@ -38,7 +52,7 @@ int setup_data_dir(struct otad *o, struct err *e)
         return errno == EWOULDBLOCK
                    ? err_set(e, ERR_CONFLICT, "another otad runs on %s", o->settings.data_dir)
                    : err_errno(e, "cannot lock %s", path);
-    return 0;
+    return sweep(o->settings.data_dir, e);
 }
 
 int setup_keys(struct otad *o, struct err *e)

@@ -130,6 +130,38 @@ static void failures_leave_nothing_behind(void **state)
     assert_int_equal(file_make_dir(long_path, 0700, &e), -ERR_INTERNAL);
 }
 
+static void what_a_crash_left_is_swept(void **state)
+{
+    static const struct {
+        const char *name;
+        bool stays;
+    } rows[] = {
+        {"server.pem.k47RsZ.new", false}, {"x.000000.new", false},         {"a.b.c.AbCdEf.new", false},
+        {"mosquitto.db.new", true},       {"server.pem.k47RsZ", true},     {"server.pem.k47Rs.new", true},
+        {"server.pemk47RsZ.new", true},   {"server.pem.k47RsZ0new", true}, {".k47RsZ.new", true},
+        {"server.pem.k47.sZ.new", true},
+    };
+    (void)state;
+    FOLDER_AUTO struct folder f = folder_make();
+    const char *dir = f.path;
+    char path[FILE_PATH_SIZE];
+    struct err e;
+    int stay = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        assert_int_equal(file_path(path, dir, rows[i].name, &e), 0);
+        assert_int_equal(file_create(path, "x", 1, 0600, &e), 0);
+    }
+    assert_int_equal(file_sweep(dir, &e), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        assert_int_equal(file_path(path, dir, rows[i].name, &e), 0);
+        assert_int_equal(access(path, F_OK) == 0, rows[i].stays);
+        stay += rows[i].stays;
+    }
+    assert_int_equal(count_files(dir), stay);
+    assert_int_equal(file_path(path, dir, "nothing", &e), 0);
+    assert_int_equal(file_sweep(path, &e), 0);
+}
+
 static void reading_says_what_is_wrong(void **state)
 {
     (void)state;
@@ -235,6 +267,7 @@ int main(void)
         cmocka_unit_test(create_never_replaces),
         cmocka_unit_test(a_link_is_replaced_and_its_target_kept),
         cmocka_unit_test(failures_leave_nothing_behind),
+        cmocka_unit_test(what_a_crash_left_is_swept),
         cmocka_unit_test(reading_says_what_is_wrong),
         cmocka_unit_test(folders_are_made_with_their_parents),
         cmocka_unit_test(two_writers_never_mix),
