@@ -121,10 +121,11 @@ $(BUILD)/otad_broker.so: $(PLUGIN_OBJ)
 	$(SAY)
 	$(Q)$(CC) $(PLUGIN_CFLAGS) -shared $(HARDEN_LDFLAGS) -o $@ $^ -lsqlite3 -ljansson -lcbor -lcrypto
 
-# preloaded into any build of otad and into the broker, so it is not instrumented
-$(BUILD)/testclock.so: tests/system/clock.c $(BUILD)/flags
+# preloaded into any build of otad and into the broker, so they are not instrumented
+PRELOADS := $(BUILD)/testclock.so $(BUILD)/testfaults.so
+$(PRELOADS): $(BUILD)/test%.so: tests/system/%.c $(BUILD)/flags
 	$(SAY)
-	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -fPIC -shared -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) $(if $(INSTRUMENT),-DWITHOUT_MALLOC) -fPIC -shared -o $@ $<
 
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libotad.a $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -230,7 +231,7 @@ unit: $(UNIT) $(FUZZERS:%=$(BUILD)/replay/%)
 PYTEST = $(SANITIZERS) OTAD_BUILD=$(abspath $(BUILD)) PYTHONDONTWRITEBYTECODE=1 \
 	$(NO_ASLR) $(PYTHON) -m pytest -q -p no:cacheprovider
 
-system: all $(BUILD)/testclock.so
+system: all $(PRELOADS)
 	$(PYTEST) tests/system
 
 # The SDKs stand where `make clean` finds them, and no check of our own sources does. They run none of their install scripts.

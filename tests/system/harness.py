@@ -198,12 +198,12 @@ class Otad:
     def pid(self):
         return self.process.pid
 
-    def start(self, until=None):
+    def start(self, until=None, pause_s=0.05):
         """until: what to wait for instead of a good health."""
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(self.args, env=self.env, cwd=self.root, stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
-        wait_until(lambda: self.runs() and (until or self.healthy)(), what="the start of otad")
+        wait_until(lambda: self.runs() and (until or self.healthy)(), what="the start of otad", pause_s=pause_s)
         return self
 
     def runs(self):
