@@ -37,7 +37,10 @@ static int check_firmware(struct db *w, const struct campaign_spec *spec, struct
         return err_field(e, ERR_INVALID, "firmware", "firmware must name at least one file");
     for (size_t i = 0; i < spec->firmware_count; i++) {
         long long id = (long long)spec->firmware[i];
-        if (firmware_get(w, spec->firmware[i], &files[i], e) < 0 || files[i].withdrawn_at_ms)
+        int rc = firmware_get(w, spec->firmware[i], &files[i], e);
+        if (rc < 0 && rc != -ERR_NOT_FOUND)
+            return rc;
+        if (rc < 0 || files[i].withdrawn_at_ms)
             return err_field(e, ERR_INVALID, "firmware", "there is no firmware %lld", id);
         if (files[i].product_id != files[0].product_id)
             return err_field(e, ERR_INVALID, "firmware",

@@ -298,9 +298,15 @@ void col_text(struct stmt *s, int column, char *out, size_t size)
     out[len] = 0;
 }
 
+/* Where memory is short SQLite answers as for a null, and nothing may be decided by that. */
 const char *col_ptr(struct stmt *s, int column)
 {
-    return (const char *)sqlite3_column_text(s->handle, column);
+    bool is_null = sqlite3_column_type(s->handle, column) == SQLITE_NULL;
+    const char *text = (const char *)sqlite3_column_text(s->handle, column);
+
+    if (!text && !is_null)
+        abort();
+    return text;
 }
 
 size_t col_blob(struct stmt *s, int column, void *out, size_t size)
