@@ -126,6 +126,15 @@ static int make_missing(const char *path, struct err *e)
     return rc == -ERR_CONFLICT ? 0 : rc;
 }
 
+/* OpenSSL fetches what it needs at the first signature, and where memory is short then, it never does again.
+ */
+static int try_key(const struct signing_key *key, struct err *e)
+{
+    static const unsigned char digest[SHA256_BYTES];
+    char signature[SIGNATURE_TEXT_SIZE];
+    return sign_sha256(key, digest, signature, e);
+}
+
 int signing_key_open(const char *path, struct signing_key **out, struct err *e)
 {
     EVP_PKEY *pkey = NULL;
@@ -145,8 +154,12 @@ int signing_key_open(const char *path, struct signing_key **out, struct err *e)
     if (!key)
         abort();
     key->pkey = pkey;
-    *out = key;
-    return 0;
+    rc = try_key(key, e);
+    if (rc == 0)
+        *out = key;
+    else
+        signing_key_close(key);
+    return rc;
 }
 
 void signing_key_close(struct signing_key *key)
