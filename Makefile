@@ -7,6 +7,8 @@
 #   make reproducible   builds twice, elsewhere and otherwise, and compares every byte
 #   make soak HOURS=24       everything at once for so long: how memory and descriptors grow; fractions are fine
 #   make overload SECONDS=600           twice of what it can do
+#   make kill       otad killed under load, ROUNDS=300 times; make torture: each of its system calls fails, or is its last
+#   make nightly    both, at length
 #   make lint | bench | install | clean | compile_commands.json
 #   SAN=1           address and undefined-behaviour sanitizers     TSAN=1  thread sanitizer
 #   V=1             shows the commands     CC=clang  either compiler
@@ -127,6 +129,11 @@ $(PRELOADS): $(BUILD)/test%.so: tests/system/%.c $(BUILD)/flags
 	$(SAY)
 	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) $(if $(INSTRUMENT),-DWITHOUT_MALLOC) -fPIC -shared -o $@ $<
 
+# what the kill loop's devices say
+$(BUILD)/reports: tests/system/reports.c $(BUILD)/flags
+	$(SAY)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -lmosquitto
+
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libotad.a $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
@@ -231,8 +238,28 @@ unit: $(UNIT) $(FUZZERS:%=$(BUILD)/replay/%)
 PYTEST = $(SANITIZERS) OTAD_BUILD=$(abspath $(BUILD)) PYTHONDONTWRITEBYTECODE=1 \
 	$(NO_ASLR) $(PYTHON) -m pytest -q -p no:cacheprovider
 
-system: all $(PRELOADS)
+HELPERS := $(PRELOADS) $(BUILD)/reports
+system: all $(HELPERS)
 	$(PYTEST) tests/system
+
+# Both are long; a sample of each runs with the tests. STRIDE leaves calls out, MALLOC_STRIDE those for memory: there are
+# a hundred thousand of them until the first start is over.
+ROUNDS ?= 300
+STRIDE ?= 1
+MALLOC_STRIDE ?= 25
+RUN_LONG = $(SANITIZERS) OTAD_BUILD=$(abspath $(BUILD)) PYTHONDONTWRITEBYTECODE=1 $(NO_ASLR) $(PYTHON)
+.PHONY: kill torture nightly
+kill: deps-test
+	$(MAKE) all $(HELPERS)
+	$(RUN_LONG) tests/system/killloop.py --rounds $(ROUNDS)
+
+torture: deps-test
+	$(MAKE) all $(HELPERS)
+	$(RUN_LONG) tests/system/torture.py --stride $(STRIDE) --malloc-stride $(MALLOC_STRIDE)
+
+nightly: deps-test
+	$(MAKE) kill ROUNDS=1000
+	$(MAKE) torture MALLOC_STRIDE=5
 
 # The SDKs stand where `make clean` finds them, and no check of our own sources does. They run none of their install scripts.
 SDK := build/sdk

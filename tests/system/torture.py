@@ -3,7 +3,7 @@
 ends the process there, for n = 1, 2, 3 ... until there is none. Everything that was acknowledged must be there at the next
 start, the store whole, each file what its name says, and nothing left over.
 
-  torture.py [--stride N] [--from N] [family ...]     all of them, every n; N leaves out in between; --list shows the families
+  torture.py [--first N] [--stride N] [family ...]     all of them, every n; N leaves out in between; --list shows the families
 """
 import argparse
 import contextlib
