@@ -6,6 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void *allocate(size_t len)
+{
+    void *at = malloc(len);
+    if (!at)
+        abort();
+    return at;
+}
+
+/* jansson that lacks memory takes a good message for nonsense, and leaves out of an answer what it has no
+ * room for. */
+__attribute__((constructor)) static void never_lack_memory(void)
+{
+    json_set_alloc_funcs(allocate, free);
+}
+
 /* jansson stops at 2,048 levels; ours is a cheap look before it, so that a bomb costs nothing. */
 static bool too_deep(const char *text, size_t len)
 {
