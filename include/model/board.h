@@ -28,6 +28,7 @@ enum board_counter {
     BOARD_MQTT_WAITING,        /* offers queued or not yet acknowledged, now */
     BOARD_MQTT_BLOCKS,         /* blocks of files sent */
     BOARD_MQTT_BLOCKS_DROPPED, /* requests for blocks beyond what is taken of one device */
+    BOARD_MQTT_DROPPED,        /* messages the broker has dropped since its start, as it says */
     BOARD_DOWNLOADS,           /* file answers begun */
     BOARD_DOWNLOAD_BYTES,
     BOARD_REQUESTS,

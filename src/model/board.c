@@ -6,14 +6,11 @@
 #include <stdio.h>
 
 static const char *const part_names[BOARD_PARTS] = {"store", "check", "broker", "disk", "files"};
-static const char *const counter_names[BOARD_COUNTERS] = {"mqtt_reports",    "mqtt_bad",
-                                                          "mqtt_offers",     "mqtt_waiting",
-                                                          "mqtt_blocks",     "mqtt_blocks_dropped",
-                                                          "downloads",       "download_bytes",
-                                                          "requests",        "requests_shed",
-                                                          "logins_failed",   "logins_slowed",
-                                                          "connections_cut", "connections_refused",
-                                                          "files_checked",   "no_space"};
+static const char *const counter_names[BOARD_COUNTERS] = {
+    "mqtt_reports",        "mqtt_bad",      "mqtt_offers",   "mqtt_waiting",    "mqtt_blocks",
+    "mqtt_blocks_dropped", "mqtt_dropped",  "downloads",     "download_bytes",  "requests",
+    "requests_shed",       "logins_failed", "logins_slowed", "connections_cut", "connections_refused",
+    "files_checked",       "no_space"};
 
 /* The one piece of shared state beside the store: it holds nothing that anyone decides by. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

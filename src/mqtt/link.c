@@ -45,6 +45,20 @@ static void ask_presence(struct mqtt *m)
         outbox_sent(&m->outbox, 1);
 }
 
+static void say_well(struct mqtt *m)
+{
+    char text[100];
+    drops_text(&m->drops, text, sizeof text);
+    board_set(BOARD_BROKER, true, "%s", text);
+}
+
+/* At QoS 0: an old number is worth nothing. */
+static void ask_drops(struct mqtt *m)
+{
+    m->drops.asked = !m->drops.unwanted &&
+                     mosquitto_subscribe(m->client, &m->drops.wish, DROPS_TOPIC, 0) == MOSQ_ERR_SUCCESS;
+}
+
 static void subscribe(struct mqtt *m, const char *filter)
 {
     int rc = mosquitto_subscribe(m->client, &m->last_wish, filter, 1);
@@ -76,11 +90,15 @@ static void on_subscribe(struct mosquitto *client, void *arg, int mid, int n, co
 {
     struct mqtt *m = arg;
     (void)client;
+    m->arrived++;
+    if (m->drops.asked && mid == m->drops.wish) { /* a no is an answer, too */
+        m->drops.answered = true;
+        return;
+    }
     for (int i = 0; i < n; i++)
         if (granted[i] >= 0x80)
             trouble(m, "the broker refuses otad a subscription it needs", "");
     m->heard |= mid == m->last_wish;
-    m->arrived++;
 }
 
 /* Blocks of files are not the writer's business. */
@@ -102,6 +120,11 @@ static void on_message(struct mosquitto *client, void *arg, const struct mosquit
     (void)client;
     m->arrived++;
     size_t len = message->payloadlen > 0 ? (size_t)message->payloadlen : 0;
+    if (strcmp(message->topic, DROPS_TOPIC) == 0) {
+        if (drops_take(&m->drops, message->payload, len, clock_mono_ms()) && m->heard)
+            say_well(m);
+        return;
+    }
     /* a retained report is old: it says nothing of now */
     if (message->retain)
         return;
@@ -166,6 +189,7 @@ static void drop(struct mqtt *m, bool gently)
     inbox_clear(&m->inbox);
     files_clear(&m->files);
     kicks_undo(&m->kicks);
+    drops_close(&m->drops, !mqtt_is_managed(m));
     if (m->connected)
         presence_clear(m->env.rollout->presence);
     m->connected = m->heard = m->more = false;
@@ -299,7 +323,8 @@ static void say_connected(struct mqtt *m)
     presence_listen(m->env.rollout->presence, clock_wall_ms());
     log_info("connected to the broker");
     m->told[0] = '\0';
-    board_set(BOARD_BROKER, true, "ok");
+    say_well(m);
+    ask_drops(m);
 }
 
 void link_turn(struct mqtt *m, int64_t end_ms)

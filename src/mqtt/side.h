@@ -3,6 +3,7 @@
 #define OTAD_MQTT_SIDE_H
 
 #include "arrivals.h"
+#include "drops.h"
 #include "files.h"
 #include "kicks.h"
 #include "mqtt/mqtt.h"
@@ -23,6 +24,7 @@ struct mqtt {
     struct inbox inbox;
     struct arrivals arrivals;
     struct files files;
+    struct drops drops;
     struct mosquitto *client; /* NULL between connections */
     bool connected;           /* the broker has accepted us */
     bool heard;               /* and has our subscriptions: what devices say reaches us */

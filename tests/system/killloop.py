@@ -185,8 +185,8 @@ def kill_writes(kind, rounds, folder, dice):
 class Reports:
     """The program of reports.c."""
 
-    def __init__(self, port, rate):
-        self.process = subprocess.Popen([str(BUILD / "reports"), str(port), "p", str(DEVICES), str(CONNECTIONS), str(rate)],
+    def __init__(self, port, rate, devices=DEVICES, connections=CONNECTIONS):
+        self.process = subprocess.Popen([str(BUILD / "reports"), str(port), "p", str(devices), str(connections), str(rate)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def tell(self, word):

@@ -12,6 +12,7 @@ import pytest
 from files import pattern
 from fleet import Device, Product, SelfActing
 from harness import alive, basic, free_ports, wait_until
+from killloop import PlainBroker, Reports
 
 
 def fleet_of(product, n, go=None, **more):
@@ -334,3 +335,35 @@ def test_wrong_password_for_an_external_broker_is_said(make_otad, mosquitto):
     server.start(until=server.answers)
     assert server.health() == 1
     wait_until(lambda: "not authori" in server.log().lower() or "refused" in server.log().lower(), what="a word in the log")
+
+
+# ---- what a broker drops
+
+def dropped(server):
+    return server.ok("GET", "/status")["counters"]["mqtt_dropped"]
+
+
+def test_what_the_broker_drops_is_shown(make_otad, tmp_path):
+    """Its queue for otad is full: it acknowledges all the same, and nobody but its counter knows."""
+    broker = PlainBroker(tmp_path, max_queued_messages=100, max_inflight_messages=20).start()
+    reports = None
+    try:
+        server = make_otad(broker.settings())
+        product = Product(server, key="p")
+        product.register("d00000")
+        assert dropped(server) == 0
+        assert server.ok("GET", "/status")["broker"] == {"ok": True, "text": "ok"}
+        server.process.send_signal(signal.SIGSTOP)
+        reports = Reports(broker.port, 5000, devices=1, connections=1)
+        reports.tell("run")
+        wait_until(lambda: broker.counter("publish/messages/dropped") > 0, what="a full queue")
+        reports.pause()
+        server.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: dropped(server) > 0, what="the counter")
+        assert "has dropped" in server.ok("GET", "/status")["broker"]["text"]
+        assert server.http("GET", "/health").status == 200
+        assert "messages, " in server.log() and "since its start" in server.log()
+    finally:
+        if reports:
+            reports.stop()
+        broker.stop()
