@@ -1,6 +1,6 @@
 /* settings.h: every setting, from one table (config/settings.c): key, kind, default, help. Order of
  * precedence: the table's default, the file, OTAD_<KEY> in the environment, -o key=value. Constant after the
- * start. */
+ * start, but for log_level. */
 #ifndef OTAD_CONFIG_SETTINGS_H
 #define OTAD_CONFIG_SETTINGS_H
 
@@ -53,11 +53,22 @@ struct settings {
     int64_t backup_every_ms;         /* 0 never */
     int64_t backup_keep;
     int64_t presence_timeout_ms; /* external broker without our plugin */
+
+    /* where they were found: the caller's, as given to settings_load */
+    const char *file;
+    char *const *overrides;
+    size_t override_count;
 };
 
 /* Defaults, then file (NULL: none), environment and `overrides` ("key=value", n of them). ERR_INVALID names
  * the key, the value and what is allowed. */
 int settings_load(const char *file, char *const overrides[], size_t n, struct settings *out, struct err *e);
+
+/* Reads them again where `old` was found. */
+int settings_again(const struct settings *old, struct settings *out, struct err *e);
+
+/* The key of the first row from *at on whose values differ, or NULL; *at is then behind it. */
+const char *settings_differ(const struct settings *a, const struct settings *b, size_t *at);
 
 /* The settings as a file: every key with its default and a line of help. */
 void settings_print(FILE *out);

@@ -18,6 +18,7 @@ struct keeper;
 
 struct otad { /* all parts; main's own */
     struct settings settings;
+    const struct settings *loaded; /* as they were read, before the start filled in what they left open */
     char cert_dir[FILE_PATH_SIZE];
     int lock_fd;
     struct disk disk;
@@ -36,6 +37,7 @@ struct otad { /* all parts; main's own */
     struct broker *broker;
 };
 
+/* The settings, and what settings_load was given, must outlive it: HUP reads them again. */
 int daemon_run(const struct settings *settings);
 
 /* ---- restore.c: commands; named: a backup's folder, NULL the newest good one. Exit codes: 65 it is damaged,

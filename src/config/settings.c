@@ -60,7 +60,7 @@ static const struct setting_row {
     {"key_file", SETTING_TEXT, AT(key_file), "", 0, 0, NULL, "private key of cert_file"},
     {"tls_profile", SETTING_CHOICE, AT(tls_profile), "modern", 0, 0, tls_profiles,
      "modern; or compatible: RSA and AES-CBC too, for devices that know nothing newer (docs/tls.md)"},
-    {"log_level", SETTING_CHOICE, AT(log_level), "info", 0, 0, log_levels, "error, warn, info or debug"},
+    {"log_level", SETTING_CHOICE, AT(log_level), "info", 0, 0, log_levels, "error, warn, info or debug; HUP reads it again"},
     {"max_upload_bytes", SETTING_INT, AT(max_upload_bytes), "4294967296", 1024, 1LL << 40, NULL,
      "largest firmware file that is taken"},
     {"min_free_bytes", SETTING_INT, AT(min_free_bytes), "268435456", 0, 1LL << 40, NULL,
@@ -271,7 +271,7 @@ static int check_together(struct settings *s, struct err *e)
 
 int settings_load(const char *file, char *const overrides[], size_t n, struct settings *out, struct err *e)
 {
-    struct settings s = {0};
+    struct settings s = {.file = file, .overrides = overrides, .override_count = n};
     int rc = 0;
     for (size_t i = 0; i < ARRAY_SIZE(rows) && rc == 0; i++)
         rc = set_value(&rows[i], rows[i].fallback, &s, e);
@@ -286,6 +286,23 @@ int settings_load(const char *file, char *const overrides[], size_t n, struct se
     if (rc == 0)
         *out = s;
     return rc;
+}
+
+int settings_again(const struct settings *old, struct settings *out, struct err *e)
+{
+    return settings_load(old->file, old->overrides, old->override_count, out, e);
+}
+
+const char *settings_differ(const struct settings *a, const struct settings *b, size_t *at)
+{
+    while (*at < ARRAY_SIZE(rows)) {
+        const struct setting_row *row = &rows[(*at)++];
+        const char *x = (const char *)a + row->offset, *y = (const char *)b + row->offset;
+        bool same = row->kind == SETTING_TEXT ? strcmp(x, y) == 0 : memcmp(x, y, row->size) == 0;
+        if (!same)
+            return row->key;
+    }
+    return NULL;
 }
 
 void settings_print(FILE *out)

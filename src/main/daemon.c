@@ -135,15 +135,40 @@ static void each_minute(struct otad *o)
     write_token_uses(o);
 }
 
+/* The broker takes what it finds, and would serve a certificate without its key: it is asked only when the
+ * pair is known to be good. */
 static void reload_certificate(struct otad *o)
 {
     struct err e;
-    if (http_reload_certificate(o->http, &e) < 0)
+    if (http_reload_certificate(o->http, &e) < 0) {
         log_error("the certificate on disk is not used: %s", e.text);
-    else
-        log_info("certificate reloaded");
+        return;
+    }
+    log_info("certificate reloaded");
     if (o->broker)
         broker_reload(o->broker);
+}
+
+/* Of the settings the log level alone can change while otad runs. */
+static void reload_settings(struct otad *o)
+{
+    struct settings fresh;
+    struct err e;
+    const char *key;
+    if (settings_again(o->loaded, &fresh, &e) < 0) {
+        log_error("the settings stay as they are: %s", e.text);
+        return;
+    }
+    log_level_set((enum log_level)fresh.log_level);
+    for (size_t at = 0; (key = settings_differ(o->loaded, &fresh, &at));)
+        if (strcmp(key, "log_level") != 0)
+            log_warn("%s has changed, which takes a restart", key);
+}
+
+static void reload(struct otad *o)
+{
+    reload_settings(o);
+    reload_certificate(o);
 }
 
 static void each_hour(struct otad *o)
@@ -181,7 +206,7 @@ static bool take_signals(struct otad *o, int fd)
         if (info.ssi_signo == SIGCHLD)
             reap(o);
         else if (info.ssi_signo == SIGHUP)
-            reload_certificate(o);
+            reload(o);
         else
             stop = true;
     }
@@ -438,6 +463,7 @@ int daemon_run(const struct settings *settings)
     struct err e;
     int exit_code = 0;
     o.settings = *settings;
+    o.loaded = settings;
     o.lock_fd = -1;
     log_level_set((enum log_level)settings->log_level);
     prepare_process();

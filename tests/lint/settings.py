@@ -25,7 +25,7 @@ HEAD = """# Settings
 Made from `otad -D` by `tests/lint/settings.py --write`; edit the table in `src/config/settings.c`, not this page.
 
 A setting comes from, each overriding the one before: its default, the file given by `-c FILE`, the environment, `-o key=value`.
-`otad -t` checks them and says what is wrong. They are read once, at the start.
+`otad -t` checks them and says what is wrong. They are read once, at the start; `log_level` again with every HUP.
 
 | key | environment | default | meaning |
 |---|---|---|---|

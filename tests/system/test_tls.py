@@ -1,9 +1,12 @@
 """What the two profiles of TLS take and refuse, on HTTPS and on MQTT; which certificate a client is shown; new ones on HUP."""
 import contextlib
+import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
+import threading
 from typing import NamedTuple
 
 import pytest
@@ -185,6 +188,80 @@ def test_new_certificates_on_hup(make_otad):
     wait_until(lambda: "server-rsa.key cannot be used" in otad.log(), what="a refusal")
     assert site.https().certificate == ec
     assert site.https("-tls1_2", "-cipher", "AES128-SHA").certificate == rsa
+    assert site.mqtts().certificate == rsa  # the broker would have taken the certificate and missed its key
+
+
+def test_no_handshake_fails_while_certificates_change(make_otad):
+    """Clients come without pause, on both ports, while each HUP brings another pair."""
+    otad = make_otad()
+    certs, context = otad.data / "certs", otad.tls()
+    pairs = []
+    for _ in range(2):
+        leaf = make_leaf(otad, "server", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+        pairs.append((leaf, (certs / "server.pem").read_bytes(), (certs / "server.key").read_bytes()))
+    ended, failed = threading.Event(), {otad.https_port: [], otad.mqtt_port: []}
+    latest, shown = dict.fromkeys(failed), {port: set() for port in failed}
+
+    def come(port):
+        while not ended.is_set():
+            try:
+                with socket.create_connection(("localhost", port), timeout=WAIT_S) as plain, \
+                        context.wrap_socket(plain, server_hostname="localhost") as tls:
+                    latest[port] = ssl.DER_cert_to_PEM_cert(tls.getpeercert(True))
+                    shown[port].add(latest[port])
+            except OSError as e:
+                failed[port].append(e)
+    threads = [threading.Thread(target=come, args=(port,)) for port in failed for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for n in range(20):
+            leaf, pem, key = pairs[n % 2]
+            (certs / "server.pem").write_bytes(pem)
+            (certs / "server.key").write_bytes(key)
+            reloaded = otad.log().count("certificate reloaded")
+            otad.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: otad.log().count("certificate reloaded") > reloaded, pause_s=0.005)
+            wait_until(lambda: latest[otad.mqtt_port] == leaf, what="the broker's change")  # before its files change again
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert failed == {otad.https_port: [], otad.mqtt_port: []}
+    for port in failed:
+        assert {leaf for leaf, _, _ in pairs} <= shown[port], f"port {port} has not changed its certificate"
+
+
+def test_the_log_level_on_hup(make_otad, tmp_path):
+    conf = tmp_path / "otad.conf"
+    conf.write_text("log_level = info\nmax_connections = 1000\n")
+    otad = make_otad(start=False)
+    otad.extra_args = ["-c", str(conf)]
+    otad.start()
+
+    def hup():
+        lines = len(otad.log().splitlines())
+        otad.process.send_signal(signal.SIGHUP)
+        return lambda: "\n".join(otad.log().splitlines()[lines:])
+    said = hup()
+    wait_until(lambda: "certificate reloaded" in said(), what="a line of level info")
+    key = otad.data / "certs" / "server.key"
+    good = key.read_text()
+    key.write_text("junk")
+    conf.write_text("log_level = error\nmax_connections = 1000\n")
+    said = hup()
+    wait_until(lambda: "server.key cannot be used" in said(), what="an error")
+    conf.write_text("log_level = loudly\n")
+    said = hup()
+    wait_until(lambda: "loudly" in said() and "cannot be used" in said(), what="a refusal, which is an error")
+    key.write_text(good)
+    otad.process.send_signal(signal.SIGHUP)
+    assert "Z info " not in said()
+    conf.write_text("log_level = info\nmax_connections = 999\n")
+    said = hup()
+    wait_until(lambda: "certificate reloaded" in said(), what="a line of level info")
+    assert "max_connections has changed, which takes a restart" in said()
+    assert otad.http("GET", "/health").status == 200
 
 
 def test_a_data_directory_that_was_modern(make_otad):

@@ -171,7 +171,30 @@ static void test_printed_file_is_the_defaults(void **state)
     memset(&read, 0, sizeof read);
     assert_int_equal(settings_load(NULL, NULL, 0, &defaults, &e), 0);
     assert_int_equal(settings_load(path, NULL, 0, &read, &e), 0);
-    assert_memory_equal(&defaults, &read, sizeof read);
+    size_t at = 0;
+    assert_null(settings_differ(&defaults, &read, &at));
+}
+
+/* As at the start: the command line still wins. */
+static void test_read_again(void **state)
+{
+    (void)state;
+    struct settings first, again;
+    struct err e;
+    char *overrides[] = {"https_port=3"};
+    size_t at = 0;
+    write_file("https_port = 1\nmqtt_port = 11\nlog_level = warn\n");
+    assert_int_equal(settings_load(path, overrides, 1, &first, &e), 0);
+    write_file("https_port = 2\nmqtt_port = 12\nlog_level = debug\npublic_url = https://x\n");
+    assert_int_equal(settings_again(&first, &again, &e), 0);
+    assert_int_equal(again.https_port, 3);
+    assert_int_equal(again.log_level, LOG_LEVEL_DEBUG);
+    assert_string_equal(settings_differ(&first, &again, &at), "public_url");
+    assert_string_equal(settings_differ(&first, &again, &at), "mqtt_port");
+    assert_string_equal(settings_differ(&first, &again, &at), "log_level");
+    assert_null(settings_differ(&first, &again, &at));
+    write_file("log_level = loudly\n");
+    assert_true(settings_again(&first, &again, &e) < 0);
 }
 
 int main(void)
@@ -183,6 +206,7 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test_setup_teardown(test_file_refused, setup, teardown),
         cmocka_unit_test(test_slash_at_the_end_of_public_url),
+        cmocka_unit_test_setup_teardown(test_read_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_printed_file_is_the_defaults, setup, teardown),
     };
     return cmocka_run_group_tests_name("settings", tests, NULL, NULL);
