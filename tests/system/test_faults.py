@@ -1,7 +1,9 @@
 """What breaks, and that nothing is lost by it: the broker, otad, devices, the way to a foreign broker."""
+import http.client
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import ssl
 import subprocess
@@ -11,7 +13,7 @@ import pytest
 
 from files import pattern
 from fleet import Device, Product, SelfActing
-from harness import alive, basic, free_ports, wait_until
+from harness import WAIT_S, alive, basic, free_ports, wait_until
 from killloop import PlainBroker, Reports
 
 
@@ -187,6 +189,46 @@ def test_stop_in_the_middle_of_downloads(make_otad):
     server.stop()  # which insists on an end within its time and code 0
     for sock in socks:
         sock.close()
+
+
+def refuses(server):
+    try:
+        socket.create_connection(("localhost", server.https_port)).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_stop_waits_for_what_can_finish(make_otad):
+    """A slow reader and a slow writer, each in the middle of it when TERM comes."""
+    server = make_otad()
+    product = Product(server, public=True)
+    data, more = pattern(24_000_000), pattern(300_001)
+    product.upload(data, filename="big.bin")
+    with socket.socket() as plain:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        plain.settimeout(WAIT_S)
+        plain.connect(("localhost", server.https_port))
+        down, up = server.tls().wrap_socket(plain, server_hostname="localhost"), server.raw()
+        down.sendall(b"GET /firmware/big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        got = down.recv(100)
+        up.sendall(f"PUT /api/v1/firmware?product={product.key}&version=7.0.0 HTTP/1.1\r\nHost: localhost\r\n"
+                   f"Authorization: Bearer {server.token}\r\nContent-Length: {len(more)}\r\n\r\n".encode())
+        up.sendall(more[:100_000])
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: refuses(server), what="no new connections")
+        up.sendall(more[100_000:])
+        answer = http.client.HTTPResponse(up)
+        answer.begin()
+        assert answer.status == 201 and answer.headers["Connection"] == "close"
+        while chunk := down.recv(65536):
+            got += chunk
+        assert server.process.poll() is None or server.process.returncode == 0
+        assert got.partition(b"\r\n\r\n")[2] == data
+        up.close()
+    server.stop()  # which insists on code 0
+    server.start()
+    assert server.ok("GET", f"/firmware?product={product.key}")["items"][-1]["version"] == "7.0.0"
 
 
 def test_a_device_that_is_switched_off_for_good(make_otad):
