@@ -9,6 +9,7 @@
 #   make overload SECONDS=600           twice of what it can do
 #   make kill       otad killed under load, ROUNDS=300 times; make torture: each of its system calls fails, or is its last
 #   make nightly    both, at length
+#   make away       a fleet of DEVICES whose broker is away for SECONDS
 #   make lint | bench | install | clean | compile_commands.json
 #   SAN=1           address and undefined-behaviour sanitizers     TSAN=1  thread sanitizer
 #   V=1             shows the commands     CC=clang  either compiler
@@ -248,7 +249,9 @@ ROUNDS ?= 300
 STRIDE ?= 1
 MALLOC_STRIDE ?= 25
 RUN_LONG = $(SANITIZERS) OTAD_BUILD=$(abspath $(BUILD)) PYTHONDONTWRITEBYTECODE=1 $(NO_ASLR) $(PYTHON)
-.PHONY: kill torture nightly
+DEVICES ?= 10000
+SECONDS ?= 600
+.PHONY: kill torture away nightly
 kill: deps-test
 	$(MAKE) all $(HELPERS)
 	$(RUN_LONG) tests/system/killloop.py --rounds $(ROUNDS)
@@ -256,6 +259,10 @@ kill: deps-test
 torture: deps-test
 	$(MAKE) all $(HELPERS)
 	$(RUN_LONG) tests/system/torture.py --stride $(STRIDE) --malloc-stride $(MALLOC_STRIDE)
+
+away: deps-test
+	$(MAKE) all $(HELPERS)
+	$(RUN_LONG) tests/system/away.py --devices $(DEVICES) --seconds $(SECONDS)
 
 nightly: deps-test
 	$(MAKE) kill ROUNDS=1000
