@@ -17,6 +17,10 @@ struct digests { /* lower-case hex */
     char md5[MD5_TEXT_SIZE];
 };
 
+/* Lets OpenSSL end the process where memory is short, instead of crashing later, or never again doing what it
+ * could not do then. Before its first use; for a program, never for a plugin. */
+void crypto_lacks_no_memory(void);
+
 struct digester; /* one stream; used by one thread at a time */
 
 struct digester *digester_begin(void); /* never NULL: out of memory aborts */

@@ -1,6 +1,7 @@
 /* otad: arguments and commands. What runs is in daemon.c. */
 #include "main/daemon.h"
 
+#include "base/digest.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "http/route.h"
@@ -101,6 +102,7 @@ int main(int argc, char *argv[])
     struct settings settings;
     struct err e;
     int option;
+    crypto_lacks_no_memory();
     while ((option = getopt_long(argc, argv, "c:d:o:tDVh", longs, NULL)) != -1) {
         switch (option) {
         case 'c':

@@ -60,7 +60,7 @@ class Control:
             self.memory = mmap.mmap(file.fileno(), 24)
         self.env = {"LD_PRELOAD": str(BUILD / "testfaults.so"), "FAULT_PROGRAM": "otad", "FAULT_CONTROL": str(path),
                     "FAULT_CALL": family.call, "FAULT_ERRNO": str(family.code), "FAULT_KILL": str(int(family.how == "kill")),
-                    "FAULT_FOREVER": str(int(family.how == "always"))}
+                    "FAULT_FOREVER": str(int(family.how == "always")), "FAULT_TRACE": str(int(family.how == "fail"))}
         if SANITIZED:
             self.env["ASAN_OPTIONS"] = "verify_asan_link_order=0"
 
