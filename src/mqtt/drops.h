@@ -1,6 +1,8 @@
 /* drops.h: how many messages the broker has dropped, which it acknowledges all the same: one whose queue for
  * otad is full tells the device that its report has arrived. The number is the broker's own, from $SYS, and
- * counts from its start; what was dropped while otad was away is in it. The mqtt thread's alone. */
+ * counts from its start; what was dropped while otad was away is in it. A broker forgets a number that has
+ * not changed for a minute: otad that comes back later than that hears it with the next change. The mqtt
+ * thread's alone. */
 #ifndef OTAD_SRC_MQTT_DROPS_H
 #define OTAD_SRC_MQTT_DROPS_H
 
