@@ -53,7 +53,7 @@ static int check_firmware(struct db *w, const struct campaign_spec *spec, struct
             if (strcmp(files[k].module, files[i].module) == 0)
                 return err_field(e, ERR_INVALID, "firmware", "firmware %lld and %lld are both for module %s",
                                  (long long)spec->firmware[k], id, files[i].module);
-        int rc = damage_check_firmware(w, spec->firmware[i], e);
+        rc = damage_check_firmware(w, spec->firmware[i], e);
         if (rc < 0)
             return rc;
     }
