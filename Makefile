@@ -75,6 +75,9 @@ PLUGIN_OBJ := $(patsubst src/%.c,$(BUILD)/pic/%.o,$(wildcard src/broker_plugin/*
 MAIN_OBJ := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/main.c src/main/*.c))
 SIM_OBJ := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/sim/*.c))
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+# the same tests once more, where each statement of each step fails before it does not
+FAULTY := rollout job choose missed follow device_rest threshold
+UNIT += $(FAULTY:%=$(BUILD)/unit/faulty_%)
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 GEN := $(BUILD)/gen/sql_table.h
 HEADERS := $(wildcard include/*/*.h)
@@ -139,6 +142,13 @@ $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libotad.a $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(filter %.o,$^) $(BUILD)/libotad.a $(LIBS) -lcmocka
+
+# Each call of the library to SQLite's step goes by tests/unit/faults.h.
+$(BUILD)/unit/faulty_%: tests/unit/test_%.c $(BUILD)/libotad.a $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CC) $(CPPFLAGS) -DWITH_FAULTS -Itests/unit $(CFLAGS) -MMD -MP $(LDFLAGS) -Wl,--wrap=sqlite3_step -o $@ $< \
+		$(BUILD)/libotad.a $(LIBS) -lcmocka
 
 # the simulator is no part of the library
 $(filter $(BUILD)/unit/test_sim_%,$(UNIT)): $(filter $(BUILD)/obj/sim/wire%,$(SIM_OBJ))

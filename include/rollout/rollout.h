@@ -38,14 +38,14 @@ struct rollout {
         struct survey *survey;
         bool measured; /* all of them; the limits are being found */
     } preparing;
-    struct { /* devices that somebody has changed: the tick looks what is due for them */
+    struct changed { /* devices that somebody has changed: the tick looks what is due for them */
         int64_t ids[CHANGED_MAX];
         size_t n;
     } changed;
     int64_t campaigns_after;    /* the tick's round over campaigns */
     int64_t ticked_ms;          /* and when it last began one */
     _Atomic int64_t done_to_ms; /* what was due by then is done: the last tick that left nothing */
-    struct {                    /* offers that may never have left: see rollout_tick */
+    struct lost {               /* offers that may never have left: see rollout_tick */
         int64_t since_ms, after_id;
     } lost;
     _Atomic uint64_t
@@ -71,7 +71,7 @@ int rollout_download(struct rollout *r, struct db *w, const struct device_event 
  * the link to a broker without our plugin is up again, what was offered before and has no answer is offered
  * once more: it may never have left, and such a device does not know that it should ask. At most cap things
  * to send. *again: more is waiting, call again without waiting for the next second. No call holds the store
- * long. */
+ * long. After a failure, which undoes it, the next call looks at all that this one would have. */
 int rollout_tick(struct rollout *r, struct db *w, int64_t now_ms, struct outgoing out[], size_t cap,
                  size_t *n, bool *again, struct err *e);
 

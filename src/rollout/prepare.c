@@ -87,10 +87,11 @@ static int measure_stretch(struct rollout *r, struct db *w, const struct campaig
     size_t n, done = 0;
     struct judged j;
     int rc = target_next(w, &p->seeker, r->preparing.after_id, c->devices_to, ids, STRETCH, &n, e);
-    for (; done < n && rc == 0 && (done == 0 || done % PORTION || clock_mono_ms() < end_ms); done++) {
+    while (done < n && rc == 0 && (done == 0 || done % PORTION || clock_mono_ms() < end_ms)) {
         rc = planner_judge(w, p, ids[done], &j, e);
         if (rc == 0 && j.verdict == VERDICT_QUEUED)
             rc = survey_add(w, r->preparing.survey, &p->waves, ids[done], j.hash, e);
+        done += rc == 0; /* one that could not be looked at is the first next time */
     }
     if (done > 0)
         r->preparing.after_id = ids[done - 1];
@@ -106,10 +107,11 @@ static int settle(struct rollout *r, struct db *w, const struct campaign *c, str
     int rc = 0;
     while (rc == 0 && !done && clock_mono_ms() < end_ms)
         rc = survey_settle(r->preparing.survey, &p->waves, &done, e);
-    if (rc < 0 || !done)
-        return rc;
-    rollout_forget(r);
-    return store_limits(w, c->id, &p->waves, e);
+    if (rc == 0 && done)
+        rc = store_limits(w, c->id, &p->waves, e);
+    if (rc == 0 && done)
+        rollout_forget(r);
+    return rc;
 }
 
 static int measure(struct rollout *r, struct db *w, const struct campaign *c, struct planner *p,

@@ -171,9 +171,24 @@ unsigned presence_count(const struct presence *p)
     return atomic_load(&p->count);
 }
 
+/* What a failed flush has taken for saved is undone with it; and a row more that is written does no harm. */
+static void begin_again(struct presence *p, size_t chunk, size_t cell)
+{
+    for (size_t i = chunk; i <= p->flush_chunk; i++) {
+        struct cell *cells = atomic_load(&p->chunk[i]);
+        size_t end = i < p->flush_chunk ? CHUNK_DEVICES : p->flush_cell + 1;
+        for (size_t k = i == chunk ? cell : 0; cells && k < end; k++)
+            if (atomic_load(&cells[k].seen_s))
+                atomic_store(&cells[k].unsaved, 1);
+    }
+    p->flush_chunk = chunk;
+    p->flush_cell = cell;
+}
+
 int presence_flush(struct presence *p, struct db *w, unsigned max, bool *more, struct err *e)
 {
     unsigned saved = 0;
+    size_t first_chunk = p->flush_chunk, first_cell = p->flush_cell;
     *more = false;
     for (; p->flush_chunk < CHUNKS; p->flush_chunk++, p->flush_cell = 0) {
         struct cell *chunk = atomic_load(&p->chunk[p->flush_chunk]);
@@ -188,8 +203,10 @@ int presence_flush(struct presence *p, struct db *w, unsigned max, bool *more, s
             atomic_store(&cell->unsaved, 0);
             int64_t id = (int64_t)(p->flush_chunk * CHUNK_DEVICES + p->flush_cell);
             int rc = device_seen(w, id, (int64_t)atomic_load(&cell->seen_s) * 1000, e);
-            if (rc < 0)
+            if (rc < 0) {
+                begin_again(p, first_chunk, first_cell);
                 return rc;
+            }
         }
     }
     p->flush_chunk = p->flush_cell = 0;

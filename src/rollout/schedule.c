@@ -429,10 +429,33 @@ static int repeat_lost(struct rollout *r, struct db *w, int64_t now_ms, struct s
     return rc;
 }
 
+/* Whom to look at, and which hours have begun, only memory knows. */
+struct marks {
+    struct scans scans;
+    struct changed changed;
+    struct lost lost;
+    int64_t campaigns_after, ticked_ms;
+};
+
+static struct marks marks_of(const struct rollout *r)
+{
+    return (struct marks){r->scans, r->changed, r->lost, r->campaigns_after, r->ticked_ms};
+}
+
+static void put_marks_back(struct rollout *r, const struct marks *m)
+{
+    r->scans = m->scans;
+    r->changed = m->changed;
+    r->lost = m->lost;
+    r->campaigns_after = m->campaigns_after;
+    r->ticked_ms = m->ticked_ms;
+}
+
 int rollout_tick(struct rollout *r, struct db *w, int64_t now_ms, struct outgoing out[], size_t cap,
                  size_t *n, bool *again, struct err *e)
 {
     struct sink sink = {.out = out, .cap = cap};
+    const struct marks before = marks_of(r);
     *again = false;
     int rc = step_campaigns(r, w, now_ms, &sink, again, e);
     if (rc == 0)
@@ -449,6 +472,8 @@ int rollout_tick(struct rollout *r, struct db *w, int64_t now_ms, struct outgoin
         rc = scan_step(r, w, now_ms, &sink, again, e);
     for (size_t i = 0; rc < 0 && i < sink.n; i++)
         outgoing_clear(&out[i]);
+    if (rc < 0)
+        put_marks_back(r, &before);
     *n = rc == 0 ? sink.n : 0;
     return rc;
 }

@@ -44,24 +44,62 @@ struct call {
     struct world *w;
     step_fn *run;
     void *arg;
+    long fault; /* the step of a statement that fails, from 1; 0 none */
+    bool hit;   /* it came so far */
 };
+
+/* What a step counts outside the store, each of its attempts counts. */
+#ifdef WITH_FAULTS
+#include "faults.h"
+#define WORLD_BASE                 "/dev/shm" /* in memory: a step has so many commits as it has statements */
+#define assert_counted(counter, n) assert_true((counter) >= (uint64_t)(n))
+#else
+#define WORLD_BASE                 "/tmp"
+#define assert_counted(counter, n) assert_int_equal(counter, n)
+static inline void faults_arm(long nth)
+{
+    (void)nth;
+}
+
+static inline bool faults_disarm(void)
+{
+    return false;
+}
+#endif
 
 static inline int on_writer(struct db *db, void *arg, struct err *e)
 {
     struct call *c = arg;
-    return c->run(c->w, db, c->arg, e);
+    faults_arm(c->fault);
+    int rc = c->run(c->w, db, c->arg, e);
+    c->hit = faults_disarm();
+    return rc;
 }
 
 static inline int try_it(struct world *w, step_fn *run, void *arg, struct err *e)
 {
-    struct call c = {w, run, arg};
+    struct call c = {w, run, arg, 0, false};
     return store_write(w->store, on_writer, &c, e);
 }
 
+/* Built with faults, each statement in turn fails first, but for some of a step of very many: that undoes the
+ * whole step, and what comes after it finds everything as it was. */
 static inline void must(struct world *w, step_fn *run, void *arg)
 {
+    struct call c = {w, run, arg, 0, true};
     struct err e = {0};
-    if (try_it(w, run, arg, &e) < 0)
+    int rc = 0;
+    while (c.hit) {
+#ifdef WITH_FAULTS
+        c.fault += 1 + c.fault / 16;
+#endif
+        c.hit = false;
+        rc = store_write(w->store, on_writer, &c, &e);
+        if (c.hit && rc != -ERR_INTERNAL)
+            fail_msg("statement %ld of this step failed, and its answer was %d: %s", c.fault, rc,
+                     rc ? e.text : "");
+    }
+    if (rc < 0)
         fail_msg("%s", e.text);
 }
 
@@ -93,7 +131,8 @@ static inline struct world *world_enter(const char *protocol, struct product pro
     struct world *w = calloc(1, sizeof *w);
     struct err e = {0};
     assert_non_null(w);
-    strcpy(w->dir, "/tmp/otad-rollout-XXXXXX");
+    snprintf(w->dir, sizeof w->dir, "%s/otad-rollout-XXXXXX",
+             access(WORLD_BASE, W_OK) == 0 ? WORLD_BASE : "/tmp");
     assert_non_null(mkdtemp(w->dir));
     snprintf(w->path, sizeof w->path, "%s/otad.db", w->dir);
     if (store_open(w->path, &w->store, &e) < 0)

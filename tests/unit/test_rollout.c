@@ -186,7 +186,7 @@ static void test_invariant_4_backwards_twice_late(void **state)
     };
     for (size_t i = 0; i < ARRAY_SIZE(nothing); i++) {
         progress(w, nothing[i].device, execution, nothing[i].state, nothing[i].percent);
-        assert_int_equal(w->rollout.ignored, i + 1);
+        assert_counted(w->rollout.ignored, i + 1);
         assert_int_equal(execution_of(w, id, "d1").percent, 60);
         assert_state(w, id, "d1", EXECUTION_DOWNLOADING);
     }
@@ -194,7 +194,7 @@ static void test_invariant_4_backwards_twice_late(void **state)
     progress(w, "d1", execution, EXECUTION_DOWNLOADED, -1);
     progress(w, "d1", 999999, EXECUTION_DOWNLOADED, -1);
     assert_state(w, id, "d1", EXECUTION_INSTALLING);
-    assert_int_equal(w->rollout.ignored, 6);
+    assert_counted(w->rollout.ignored, 6);
     check_world(w);
 }
 
@@ -986,14 +986,14 @@ static void test_strangers(void **state)
     strcpy(other.version, "1.0");
     must(w, deliver, &other);
     request(w, "d1"); /* only an inform registers */
-    assert_int_equal(w->rollout.refused, 2);
+    assert_counted(w->rollout.refused, 2);
     assert_int_equal(query(w, "SELECT count(*) FROM device", 0), 0);
     inform(w, "d1", "1.0");
     assert_int_equal(query(w, "SELECT count(*) FROM device", 0), 1);
     must(w, close_enrolment, NULL);
     inform(w, "d2", "1.0");
     assert_int_equal(query(w, "SELECT count(*) FROM device", 0), 1);
-    assert_int_equal(w->rollout.refused, 3);
+    assert_counted(w->rollout.refused, 3);
 }
 
 /* Its login came before it had a row: the report that registers it is the word that it is there. */
