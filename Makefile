@@ -3,13 +3,13 @@
 #   make demo       a fleet of simulated devices through one campaign; PROTOCOL=aliyun|onenet|aws TRANSFER=mqtt
 #   make unit | system                  one half of the tests, nothing installed
 #   make test-sdk   vendors' own device SDKs, which npm fetches, as clients of otad
-#   make fuzz       parsers against bytes that libFuzzer thinks up, FUZZ_SECONDS=60 each
 #   make reproducible   builds twice, elsewhere and otherwise, and compares every byte
 #   make soak HOURS=24       everything at once for so long: how memory and descriptors grow; fractions are fine
 #   make overload SECONDS=600           twice of what it can do
 #   make kill       otad killed under load, ROUNDS=300 times; make torture: each of its system calls fails, or is its last
 #   make nightly    both, at length
 #   make away       a fleet of DEVICES whose broker is away for SECONDS
+#   make fuzz       parsers against bytes that libFuzzer thinks up, FUZZ_SECONDS=60 each; FUZZERS='head url' for some
 #   make lint | bench | install | clean | compile_commands.json
 #   SAN=1           address and undefined-behaviour sanitizers     TSAN=1  thread sanitizer
 #   V=1             shows the commands     CC=clang  either compiler
@@ -65,6 +65,8 @@ PLUGIN_CFLAGS := $(BASE_CFLAGS) -fPIC -fvisibility=hidden
 HARDEN_LDFLAGS := -Wl,-z,relro,-z,now,-z,noexecstack
 LDFLAGS := -pie $(HARDEN_LDFLAGS) $(INSTRUMENT)
 LIBS := -lmicrohttpd -lgnutls -lssl -lcrypto -lmosquitto -ljansson -lcbor -lsqlite3 -linih -lpthread
+# the distribution's is opaque to the fuzzer; one built from its source, as apt-get source brings it, is not
+FUZZ_JANSSON := $(if $(and $(FUZZ),$(JANSSON)),$(BUILD)/jansson.a)
 
 ROOMS := base model config store image backup rollout protocol http mqtt
 LIB_SRC := $(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c))
@@ -170,10 +172,30 @@ $(BUILD)/replay/%: tests/fuzz/fuzz_%.c $(BUILD)/replay.o $(BUILD)/libotad.a $(BU
 	$(SAY)
 	$(Q)$(FUZZ_CC) -o $@ $< $(BUILD)/replay.o $(BUILD)/libotad.a $(LIBS)
 
-$(BUILD)/fuzzer/%: tests/fuzz/fuzz_%.c $(BUILD)/libotad.a $(BUILD)/flags
+# each statement of each request of the corpus fails once
+$(BUILD)/replay/faulty_api: tests/fuzz/fuzz_api.c $(BUILD)/replay.o $(BUILD)/libotad.a $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
-	$(Q)$(FUZZ_CC) -fsanitize=fuzzer -o $@ $< $(BUILD)/libotad.a $(LIBS)
+	$(Q)$(FUZZ_CC) -DWITH_FAULTS -Itests/unit -Wl,--wrap=sqlite3_step -o $@ $< $(BUILD)/replay.o $(BUILD)/libotad.a $(LIBS)
+
+$(BUILD)/fuzzer/%: tests/fuzz/fuzz_%.c $(BUILD)/libotad.a $(BUILD)/flags $(FUZZ_JANSSON)
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer -o $@ $< $(BUILD)/libotad.a $(FUZZ_JANSSON) $(LIBS)
+
+# only as strict as its makers are; its own header is the distribution's, so the versions must be one
+JANSSON_FLAGS = -g -O1 -w -fsanitize=fuzzer-no-link,address -fno-omit-frame-pointer -DHAVE_STDINT_H=1 -DHAVE_UNISTD_H=1 \
+	-DHAVE_FCNTL_H=1 -DHAVE_SYS_TYPES_H=1 -DHAVE_SYS_TIME_H=1 -DHAVE_GETTIMEOFDAY=1 -DUSE_URANDOM=1 \
+	-DINITIAL_HASHTABLE_ORDER=3 -I$(BUILD)/jansson -I$(JANSSON)/src
+$(BUILD)/jansson.a: $(BUILD)/flags
+	@rm -rf $@ $(BUILD)/jansson && mkdir -p $(BUILD)/jansson
+	$(SAY)
+	$(Q): >$(BUILD)/jansson/jansson_private_config.h
+	$(Q)cmp -s $(JANSSON)/src/jansson.h /usr/include/jansson.h || echo 'fuzz: $(JANSSON) is not of the version that is installed'
+	$(Q)for f in $(JANSSON)/src/*.c; do \
+		$(CC) $(JANSSON_FLAGS) -c -o $(BUILD)/jansson/$$(basename $$f .c).o $$f || exit 1; \
+	done
+	$(Q)ar rcs $@ $(BUILD)/jansson/*.o
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
@@ -235,7 +257,7 @@ SANITIZERS := ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
 NO_ASLR := $(if $(TSAN),$(shell setarch -R true 2>/dev/null && echo setarch -R))
 UNIT_SECONDS := $(if $(INSTRUMENT),300,120)
 
-unit: $(UNIT) $(FUZZERS:%=$(BUILD)/replay/%)
+unit: $(UNIT) $(FUZZERS:%=$(BUILD)/replay/%) $(BUILD)/replay/faulty_api
 	@failed=; for t in $(UNIT); do \
 		$(SANITIZERS) timeout $(UNIT_SECONDS) $(NO_ASLR) $$t || failed="$$failed $$(basename $$t)"; \
 	done; \
@@ -243,6 +265,8 @@ unit: $(UNIT) $(FUZZERS:%=$(BUILD)/replay/%)
 		$(SANITIZERS) timeout $(UNIT_SECONDS) $(NO_ASLR) $(BUILD)/replay/$$f tests/fuzz/corpus/$$f/* \
 			|| failed="$$failed fuzz_$$f"; \
 	done; \
+	$(SANITIZERS) timeout $(UNIT_SECONDS) $(NO_ASLR) $(BUILD)/replay/faulty_api tests/fuzz/corpus/api/* \
+		|| failed="$$failed faulty_api"; \
 	if [ -n "$$failed" ]; then echo "unit: failed:$$failed"; exit 1; fi; \
 	echo "unit: $(words $(UNIT)) programs passed, $(words $(FUZZERS)) corpora replayed"
 
@@ -290,18 +314,32 @@ sdk: all $(SDK)/installed
 	NODE_PATH=$(abspath $(SDK))/node_modules $(PYTEST) tests/sdk
 
 # What libFuzzer makes is kept for the next time in build/fuzz/corpus. Bytes that break something are left beside it; they
-# go into tests/fuzz/corpus together with the repair.
+# go into tests/fuzz/corpus together with the repair. JANSSON=folder of its source: our JSON parser is guided too.
 FUZZ_SECONDS ?= 60
-.PHONY: run-fuzzers
+.PHONY: run-fuzzers fuzz-merge
 run-fuzzers: $(FUZZERS:%=$(BUILD)/fuzzer/%)
-	@failed=; for f in $(FUZZERS); do \
+	@failed=; : >$(BUILD)/summary.txt; for f in $(FUZZERS); do \
 		mkdir -p $(BUILD)/corpus/$$f; \
-		$(SANITIZERS) $(BUILD)/fuzzer/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=5 -print_final_stats=1 \
+		$(SANITIZERS) $(BUILD)/fuzzer/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 \
 			-artifact_prefix=$(BUILD)/$$f- $(BUILD)/corpus/$$f tests/fuzz/corpus/$$f >$(BUILD)/$$f.log 2>&1 \
 			|| { tail -n 60 $(BUILD)/$$f.log; failed="$$failed $$f"; }; \
-		echo "fuzz: $$f:$$(sed -n 's/^stat::number_of_executed_units://p' $(BUILD)/$$f.log) inputs"; \
+		sh tests/fuzz/summary.sh $$f $(BUILD)/$$f.log | tee -a $(BUILD)/summary.txt; \
 	done; \
 	if [ -n "$$failed" ]; then echo "fuzz: failed:$$failed"; exit 1; fi
+
+# Of all that was found, the inputs that reach something no other does, the small ones first. `make fuzz` first.
+fuzz-merge: $(if $(FUZZ),$(FUZZERS:%=$(BUILD)/fuzzer/%),deps-fuzz)
+ifdef FUZZ
+	@for f in $(FUZZERS); do \
+		rm -rf $(BUILD)/merged/$$f; mkdir -p $(BUILD)/merged/$$f; \
+		$(SANITIZERS) $(BUILD)/fuzzer/$$f -merge=1 -max_len=$(FUZZ_MERGE_BYTES) $(BUILD)/merged/$$f \
+			tests/fuzz/corpus/$$f $(BUILD)/corpus/$$f >$(BUILD)/$$f.merge.log 2>&1 || exit 1; \
+		echo "merged: $$f: $$(ls $(BUILD)/merged/$$f | wc -l) files in $(BUILD)/merged/$$f"; \
+	done
+else
+	$(MAKE) FUZZ=1 CC=clang fuzz-merge
+endif
+FUZZ_MERGE_BYTES ?= 4096
 
 # ---- lint: `make -k lint-checks` shows all that is wrong at once
 

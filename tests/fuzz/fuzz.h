@@ -6,6 +6,8 @@
 #define OTAD_TESTS_FUZZ_H
 
 #include "base/err.h"
+#include "base/json.h"
+#include "base/str.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -41,10 +43,33 @@ static inline void *fuzz_copy(const uint8_t *data, size_t size)
     return copy;
 }
 
-/* A failure has a code and a sentence, and they agree. */
+/* A failure has a code and a sentence, and they agree. Both texts may go into JSON, and to a terminal. */
 static inline void fuzz_check_failure(int rc, const struct err *e)
 {
-    assert(rc < 0 && -rc == (int)e->code && e->code < ERR_CODES && *e->text);
+    assert(rc < 0 && -rc == (int)e->code && e->code < ERR_CODES);
+    assert(str_is_text(e->text, sizeof e->text));
+    assert(!*e->field || str_is_text(e->field, sizeof e->field));
+}
+
+/* The bytes as JSON, as an operator's request has it: an object, or NULL where they are none. */
+static inline json_t *fuzz_object(const uint8_t *data, size_t size)
+{
+    void *text = fuzz_copy(data, size);
+    json_t *object = NULL;
+    struct err e = {0};
+    int rc = json_parse(text, size, &object, &e);
+    if (rc)
+        fuzz_check_failure(rc, &e);
+    free(text);
+    return rc ? NULL : object;
+}
+
+/* Two makings of the same thing say the same; takes them over. */
+static inline void fuzz_same_json(json_t *a, json_t *b)
+{
+    assert(json_equal(a, b));
+    json_decref(a);
+    json_decref(b);
 }
 
 #endif
