@@ -10,6 +10,7 @@
 #   make nightly    both, at length
 #   make away       a fleet of DEVICES whose broker is away for SECONDS
 #   make fuzz       parsers against bytes that libFuzzer thinks up, FUZZ_SECONDS=60 each; FUZZERS='head url' for some
+#   make coverage   lines and branches that the tests reach, for each room; fails below the goals
 #   make lint | bench | install | clean | compile_commands.json
 #   SAN=1           address and undefined-behaviour sanitizers     TSAN=1  thread sanitizer
 #   V=1             shows the commands     CC=clang  either compiler
@@ -36,6 +37,13 @@ INSTRUMENT := -fsanitize=thread -fno-omit-frame-pointer
 OPT := -O1
 endif
 
+# `make coverage` calls itself with it: unoptimized, so that each line and branch is one of the source
+ifdef COVERAGE
+BUILD := build/coverage
+INSTRUMENT := --coverage -fprofile-update=atomic -fprofile-abs-path
+OPT := -O0
+endif
+
 # `make fuzz` calls itself with it
 ifdef FUZZ
 BUILD := build/fuzz
@@ -60,8 +68,8 @@ CPPFLAGS := -D_GNU_SOURCE -DOTAD_VERSION='"$(VERSION)"' -DOTAD_LIBDIR='"$(PREFIX
 SAME := -ffile-prefix-map=$(CURDIR)=.
 BASE_CFLAGS := -std=gnu17 $(OPT) -g $(SAME) $(WARN) $(HARDEN)
 CFLAGS := $(BASE_CFLAGS) -fPIE $(INSTRUMENT)
-# the broker that loads the plugin is not instrumented, so the plugin never is
-PLUGIN_CFLAGS := $(BASE_CFLAGS) -fPIC -fvisibility=hidden
+# the broker that loads the plugin has no sanitizer in it, so the plugin never has; counting lines needs none
+PLUGIN_CFLAGS := $(BASE_CFLAGS) -fPIC -fvisibility=hidden $(if $(COVERAGE),$(INSTRUMENT))
 HARDEN_LDFLAGS := -Wl,-z,relro,-z,now,-z,noexecstack
 LDFLAGS := -pie $(HARDEN_LDFLAGS) $(INSTRUMENT)
 LIBS := -lmicrohttpd -lgnutls -lssl -lcrypto -lmosquitto -ljansson -lcbor -lsqlite3 -linih -lpthread
@@ -88,7 +96,7 @@ Q := $(if $(V),,@)
 SAY = $(if $(V),,@echo '  $(@:$(BUILD)/%=%)')
 
 .PHONY: all run demo test test-sdk unit system sdk fuzz bench soak overload reproducible install clean FORCE \
-	deps-run deps-test deps-sdk deps-lint deps-fuzz deps-bench
+	deps-run deps-test deps-sdk deps-lint deps-fuzz deps-bench deps-coverage
 .DELETE_ON_ERROR:
 all: $(BUILD)/otad $(BUILD)/otad-sim $(BUILD)/otad_broker.so
 
@@ -201,7 +209,7 @@ $(BUILD)/jansson.a: $(BUILD)/flags
 
 # ---- for people: each installs what it needs, then builds, then does its one thing
 
-deps-run deps-test deps-sdk deps-lint deps-fuzz deps-bench: deps-%:
+deps-run deps-test deps-sdk deps-lint deps-fuzz deps-bench deps-coverage: deps-%:
 	@$(DEPS) $*
 
 run: deps-run
@@ -340,6 +348,23 @@ else
 	$(MAKE) FUZZ=1 CC=clang fuzz-merge
 endif
 FUZZ_MERGE_BYTES ?= 4096
+
+# ---- coverage: the tests of both halves count; a process that was killed tells nothing of what it did
+
+.PHONY: coverage report-coverage
+coverage: deps-test deps-coverage
+	$(MAKE) COVERAGE=1 all
+	find build/coverage -name '*.gcda' -delete
+	$(MAKE) COVERAGE=1 unit
+	$(MAKE) COVERAGE=1 system
+	$(MAKE) report-coverage
+
+# Not counted: lines that run when memory has run out, where malloc is the only one who could be asked to fail.
+NO_MEMORY := abort\(\)|no memory|out of memory
+report-coverage:
+	gcovr --root . --object-directory build/coverage --filter 'src/' --exclude-unreachable-branches \
+		--exclude-lines-by-pattern '.*($(NO_MEMORY)).*' --json-summary build/coverage/summary.json build/coverage
+	$(PYTHON) tests/coverage.py build/coverage/summary.json
 
 # ---- lint: `make -k lint-checks` shows all that is wrong at once
 

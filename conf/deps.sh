@@ -1,6 +1,6 @@
 #!/bin/sh
 # deps.sh: installs the Debian or Ubuntu packages that are missing for one purpose, and nothing when all are there.
-#   sh conf/deps.sh run|test|sdk|lint|fuzz|bench
+#   sh conf/deps.sh run|test|sdk|lint|fuzz|coverage|bench
 # The make targets call it first. A machine whose packages come from elsewhere: make DEPS=: run
 set -eu
 
@@ -10,6 +10,7 @@ TEST="$RUN libcmocka-dev python3 python3-pytest python3-paho-mqtt openssl mosqui
 SDK="$TEST"
 LINT="$RUN libcmocka-dev clang clang-tidy clang-format cppcheck python3 python3-yaml"
 FUZZ="$RUN clang libclang-rt-dev"
+COVERAGE="$TEST gcovr"
 BENCH="$RUN python3 python3-paho-mqtt openssl nginx-light wrk"
 # These packages start a daemon when they are installed; otad starts its own broker, the benchmark its own nginx.
 SERVICES="mosquitto nginx"
@@ -25,9 +26,10 @@ test) wanted=$TEST ;;
 sdk) wanted=$SDK ;;
 lint) wanted=$LINT ;;
 fuzz) wanted=$FUZZ ;;
+coverage) wanted=$COVERAGE ;;
 bench) wanted=$BENCH ;;
 *)
-    echo "usage: sh conf/deps.sh run|test|sdk|lint|fuzz|bench" >&2
+    echo "usage: sh conf/deps.sh run|test|sdk|lint|fuzz|coverage|bench" >&2
     exit 2
     ;;
 esac
