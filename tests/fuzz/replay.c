@@ -24,7 +24,7 @@ static void replay(const char *path)
 
 int main(int argc, char **argv)
 {
-    LLVMFuzzerTestOneInput(NULL, 0);
+    LLVMFuzzerTestOneInput((const uint8_t *)"", 0);
     for (int i = 1; i < argc; i++)
         replay(argv[i]);
     return 0;
