@@ -6,7 +6,7 @@ import pathlib
 import re
 import sys
 
-IGNORED = {".git", "build", "data", ".cache", ".pytest_cache", "__pycache__"}
+IGNORED = {".git", "build", "data", ".cache", ".pytest_cache", "__pycache__", "corpus"}
 
 # One letter in brackets, so that no row finds itself.
 ROWS = [
