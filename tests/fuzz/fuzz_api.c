@@ -2,17 +2,20 @@
  * may do all; the rest: the body. The request runs against a small house of products, devices and campaigns,
  * as the server would run it, and is undone again: every input finds the same house.
  *
- * Not here: uploads and certificates' keys, which are slow and have harnesses or tests of their own. */
+ * Not here: uploads, backups and certificates' keys, which are slow and have harnesses or tests of their own.
+ */
 #include "fuzz_folder.h"
 
 #include "../../src/http/exchange.h"
 #include "../../src/http/stream.h"
 
+#include "backup/backups.h"
 #include "base/log.h"
 #include "http/auth.h"
 #include "http/route.h"
 #include "http/url.h"
 #include "store/firmware.h"
+#include "store/token_use.h"
 
 #define NOW_MS 1800000000000
 
@@ -138,7 +141,8 @@ static void run(struct attempt *a, const char *method, const char *authorization
     r->query = &a->url.query;
     if (a->rc == 0)
         a->rc = route_find(method, r->path, &r->route, r->arg, allow, &a->e);
-    if (a->rc == 0 && (r->route->flags & ROUTE_UPLOAD || r->route->handler == api_certificate_create))
+    if (a->rc == 0 && (r->route->flags & ROUTE_UPLOAD || r->route->handler == api_certificate_create ||
+                       r->route->handler == api_backup_create))
         a->rc = err_set(&a->e, ERR_FORBIDDEN, "not here");
     if (a->rc == 0)
         a->rc = check_caller(a, authorization, db);
@@ -275,6 +279,8 @@ static void close_house(void)
     store_close(env.store);
     blobs_close(env.blobs);
     signing_key_close((struct signing_key *)env.signing_key);
+    token_uses_close(env.token_uses);
+    backups_close(env.backups);
 }
 
 static void build_house(void)
@@ -291,6 +297,10 @@ static void build_house(void)
     snprintf(path, sizeof path, "%s/sign.pem", folder);
     assert(signing_key_open(path, &key, &e) == 0);
     env.signing_key = key;
+    env.token_uses = token_uses_open();
+    static atomic_bool halt;
+    snprintf(path, sizeof path, "%s/backups", folder);
+    env.backups = backups_open(&(struct backups_setup){env.store, folder, path, 1, &halt});
     snprintf(env.ca_path, sizeof env.ca_path, "%s/ca.pem", folder);
     snprintf(env.cert_path, sizeof env.cert_path, "%s/server.pem", folder);
     atexit(close_house);

@@ -28,6 +28,9 @@ static void check_overrides(const char *file, const struct settings *s)
     snprintf(port, sizeof port, "https_port=%lld", (long long)s->https_port);
     snprintf(host, sizeof host, "mqtt_host=%s", s->mqtt_host);
     assert(settings_load(file, overrides, ARRAY_SIZE(overrides), &again, &e) == 0);
+    /* but for where they came from */
+    again.overrides = s->overrides;
+    again.override_count = s->override_count;
     assert(memcmp(&again, s, sizeof again) == 0);
 }
 

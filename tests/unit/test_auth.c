@@ -276,11 +276,13 @@ static void asks_what_the_route_demands(void **state)
 
 static int check_slowly(struct fixture *f, struct throttle *t, const struct route *route, const char *header)
 {
-    struct http_env env = {.seal = &seal};
+    struct http_env env = {.seal = &seal, .token_uses = token_uses_open()};
     struct request r = {.env = &env, .route = route, .now_ms = NOW_MS, .throttle = t};
     struct err e;
     memcpy(env.token_key, token_key, sizeof env.token_key);
-    return auth_check(&r, header, f->db, &e);
+    int rc = auth_check(&r, header, f->db, &e);
+    token_uses_close(env.token_uses);
+    return rc;
 }
 
 /* While a name is slowed its right secret is refused as well, and only its; a right token passes always. What

@@ -82,10 +82,11 @@ static int product(struct db *w, void *arg, struct err *e)
 {
     (void)arg;
     struct stmt *s = db_stmt(w, Q_PRODUCT_INSERT);
-    static const char *const texts[] = {":key",  ":name",    ":protocol", ":enrolment",   ":version_scheme",
-                                        ":chip", ":success", ":transfer", ":sign_method", ":job_document"};
-    static const char *const values[] = {"p", "p",       "native", "closed", "dotted",
-                                         "",  "version", "auto",   "Md5",    ""};
+    static const char *const texts[] = {
+        ":key",     ":name",     ":protocol",    ":enrolment",    ":version_scheme", ":chip",
+        ":success", ":transfer", ":sign_method", ":job_document", ":public_keys"};
+    static const char *const values[] = {"p",       "p",    "native", "closed", "dotted", "",
+                                         "version", "auto", "Md5",    "",       ""};
     static const char *const numbers[] = {":public",          ":enabled",     ":strict_version",
                                           ":max_image_bytes", ":digest_sign", ":created_at_ms"};
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
