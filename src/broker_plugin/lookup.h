@@ -16,8 +16,8 @@ struct credentials {
     bool known; /* the device is registered; then: */
     bool device_enabled;
     bool revoked;                     /* the certificate that was shown, or it is another device's */
-    char secret[SECRET_SIZE];                                      /* the device's own; "" none */
-    char product_secret[SECRET_SIZE];                              /* the product's for enrolment; "" none */
+    char secret[SECRET_SIZE];         /* the device's own; "" none */
+    char product_secret[SECRET_SIZE]; /* the product's for enrolment; "" none */
     char old_secret[SECRET_SIZE], old_product_secret[SECRET_SIZE]; /* replaced, and good yet; "" none */
 };
 

@@ -363,7 +363,8 @@ static void test_full_disk(void **state)
     assert_int_equal(before.job.rc, -ERR_NO_SPACE);
     assert_false(stored(reader(p->store), "before"));
     assert_int_equal(store_write(p->store, make_room, NULL, &e), 0);
-    for (int i = 0; i < 1000 && !board_is_well(BOARD_STORE); i++) /* it notices by itself, with nobody writing */
+    for (int i = 0; i < 1000 && !board_is_well(BOARD_STORE);
+         i++) /* it notices by itself, with nobody writing */
         usleep(10000);
     assert_true(board_is_well(BOARD_STORE));
     assert_int_equal(store_write(p->store, insert_one, (void *)"later", &e), 0);
