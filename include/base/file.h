@@ -16,7 +16,7 @@ static inline void fd_cleanup(int *fd)
     if (*fd >= 0)
         close(*fd);
 }
-#define FD_AUTO __attribute__((cleanup(fd_cleanup)))
+#define FD_AUTO __attribute__((cleanup(fd_cleanup), unused))
 
 /* dir + "/" + name; ERR_INTERNAL when it does not fit. */
 int file_path(char out[FILE_PATH_SIZE], const char *dir, const char *name, struct err *e);
