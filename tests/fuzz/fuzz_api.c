@@ -195,6 +195,7 @@ static void end(struct attempt *a)
     presence_close(rollout.presence);
     reply_clear(&a->r.reply);
     json_decref(a->r.body);
+    json_decref(a->r.summary);
     free(a->r.raw);
     free(a);
 }
