@@ -38,6 +38,10 @@ int auth_check_query(const struct request *r, struct err *e);
  * A caller that is admin already stays so. */
 int auth_check(struct request *r, const char *header, struct db *db, struct err *e);
 
+/* Once the body is there, which its sender may hold back for long: an operator's token still exists, and has
+ * not expired. ERR_UNAUTHORIZED. */
+int auth_check_again(const struct request *r, struct db *db, struct err *e);
+
 /* For proofs that stand elsewhere than in that header: whether this caller has failed too often, under a name
  * or (NULL) under all; ERR_TOO_MANY for one who has; one more failure. */
 bool auth_slowed(const struct request *r, const char *name);

@@ -323,3 +323,14 @@ int auth_check(struct request *r, const char *header, struct db *db, struct err 
                        role_word(r->caller.role));
     return 0;
 }
+
+int auth_check_again(const struct request *r, struct db *db, struct err *e)
+{
+    struct token token;
+    int rc = r->caller.token_id ? token_get(db, r->caller.token_id, &token, e) : 0;
+    if (rc == -ERR_NOT_FOUND)
+        return refuse(r, e);
+    if (rc || !r->caller.token_id || !token.expires_at_ms || token.expires_at_ms > clock_wall_ms())
+        return rc;
+    return refuse(r, e);
+}

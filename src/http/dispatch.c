@@ -3,6 +3,7 @@
 #include "audit.h"
 #include "base/clock.h"
 #include "base/throttle.h"
+#include "http/auth.h"
 #include "http/route.h"
 #include "idempotency.h"
 #include "model/board.h"
@@ -129,7 +130,9 @@ static int run_job(struct db *w, void *arg, struct err *e)
     struct request *r = &x->request;
     reply_clear(&r->reply);
     r->on_writer = true;
-    int rc = r->upload ? upload_check(r->upload, w, e) : 0;
+    int rc = auth_check_again(r, w, e);
+    if (rc == 0 && r->upload)
+        rc = upload_check(r->upload, w, e);
     if (rc)
         return rc;
     return r->route->flags & ROUTE_CREATES ? idempotency_run(r, w, e) : audit_act(r, w, e);
@@ -182,11 +185,14 @@ static int run_here(struct exchange *x)
 
 static int run_slow(struct exchange *x)
 {
+    struct request *r = &x->request;
     struct db *db;
-    int rc = run_here(x);
+    int rc = store_reader(x->set->env->store, &db, &x->err);
     if (rc == 0)
-        rc = store_reader(x->set->env->store, &db, &x->err);
-    return rc ? rc : audit_slow(&x->request, db, &x->err);
+        rc = auth_check_again(r, db, &x->err);
+    if (rc == 0)
+        rc = r->route->handler(r, db, &x->err);
+    return rc ? rc : audit_slow(r, db, &x->err);
 }
 
 static void slow_task(struct task *task)

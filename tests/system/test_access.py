@@ -98,6 +98,39 @@ def test_public_product_by_name_gives_the_newest(otad):
         assert otad.http("GET", f"/firmware/{product.key}-own.bin").data == pattern(100, seed)
 
 
+def held(otad, token, method, path, body):
+    """A request whose head is taken, and whose body is still to come."""
+    sock = otad.raw()
+    sock.sendall(f"{method} /api/v1{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
+                 f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n".encode())
+    receive(sock, b"HTTP/1.1 100 Continue\r\n\r\n")
+    return sock
+
+
+@pytest.mark.parametrize("ends", ["deleted", "good"])
+@pytest.mark.parametrize("role, method, path, body", [
+    ("admin", "POST", "/tokens", b'{"name":"another","role":"admin"}'),
+    ("uploader", "PUT", "/firmware?product={}&version=1.0.0", b"bytes of a firmware"),
+    ("operator", "POST", "/devices/{}/d1/certificate", b'{"days":30}')])
+def test_a_token_that_is_deleted_before_the_body_has_come_does_nothing(otad, role, method, path, body, ends):
+    product = Product(otad)
+    product.register("d1")
+    token = otad.ok("POST", "/tokens", {"name": f"held by {role}", "role": role})
+
+    def made():
+        return (len(otad.pages("/tokens")), len(otad.pages(f"/firmware?product={product.key}")),
+                len(otad.pages(f"/devices/{product.key}/d1/certificates")))
+
+    with held(otad, token["token"], method, path.format(product.key), body) as sock:
+        if ends == "deleted":
+            otad.ok("DELETE", f"/tokens/{token['id']}")
+        before = made()
+        sock.sendall(body)
+        answer = sock.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 401 " if ends == "deleted" else b"HTTP/1.1 201 "), answer
+    assert (made() == before) == (ends == "deleted")
+
+
 @pytest.mark.parametrize("path", [
     "/firmware/../../etc/passwd", "/firmware/..%2f..%2fetc%2fpasswd", "/firmware/%2e%2e/%2e%2e/etc/passwd",
     "/firmware/..%2F..%2F..%2F..%2Fetc%2Fpasswd", "/firmware/%252e%252e%252fetc%252fpasswd", "/firmware//etc/passwd",
