@@ -26,12 +26,15 @@ static const struct {
     {"Warning", LOG_LEVEL_WARN},
 };
 
+/* What it says before it has read its settings begins with the seconds since 1970. */
+static const char *behind_time(const char *line)
+{
+    size_t digits = strspn(line, "0123456789");
+    return digits > 0 && strncmp(line + digits, ": ", 2) == 0 ? line + digits + 2 : line;
+}
+
 static void pass_on(const char *line)
 {
-    /* what it says before it has read its settings begins with the seconds since 1970 */
-    size_t digits = strspn(line, "0123456789");
-    if (digits > 0 && strncmp(line + digits, ": ", 2) == 0)
-        line += digits + 2;
     enum log_level level = LOG_LEVEL_INFO;
     for (size_t i = 0; i < ARRAY_SIZE(levels); i++)
         if (strncmp(line, levels[i].begins, strlen(levels[i].begins)) == 0) {
@@ -41,8 +44,14 @@ static void pass_on(const char *line)
     log_line(level, "broker: %s", line);
 }
 
-/* Of all reasons to end at once this is the one that would be there again the next time, for ever. */
-static const char unreadable[] = "Error: Couldn't open database";
+/* Of all reasons to end at once this is the one that would be there again the next time, for ever. Only at
+ * the beginning of a line are these the broker's own words: further on may stand what a client calls itself.
+ */
+static bool is_unreadable(const char *line)
+{
+    static const char words[] = "Error: Couldn't open database";
+    return strncmp(line, words, sizeof words - 1) == 0;
+}
 
 static void *run(void *arg)
 {
@@ -52,9 +61,10 @@ static void *run(void *arg)
     ssize_t n;
     while ((n = getline(&line, &size, log->lines)) > 0) {
         line[strcspn(line, "\r\n")] = '\0';
-        if (*line)
-            pass_on(line);
-        log->unreadable = log->unreadable || strstr(line, unreadable);
+        const char *text = behind_time(line);
+        if (*text)
+            pass_on(text);
+        log->unreadable = log->unreadable || is_unreadable(text);
     }
     free(line);
     return NULL;
