@@ -14,6 +14,7 @@
 #include "store/token.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -284,10 +285,23 @@ static int rekey(struct otad *o, unsigned *n, struct err *e)
     return rc;
 }
 
+/* What root made here would keep out an otad that is somebody else: root becomes that one first. */
+static int become_owner(const char *data_dir, struct err *e)
+{
+    struct stat st;
+    if (geteuid() != 0 || stat(data_dir, &st) < 0 || st.st_uid == 0)
+        return 0;
+    if (setgroups(0, NULL) < 0 || setgid(st.st_gid) < 0 || setuid(st.st_uid) < 0)
+        return err_errno(e, "cannot become the owner of %s", data_dir);
+    return 0;
+}
+
 static int open_all(struct otad *o, struct err *e)
 {
     char path[FILE_PATH_SIZE];
-    int rc = setup_data_dir(o, e);
+    int rc = become_owner(o->settings.data_dir, e);
+    if (rc == 0)
+        rc = setup_data_dir(o, e);
     if (rc == 0)
         rc = key_path(o, "secret.key", path, e);
     if (rc == 0)

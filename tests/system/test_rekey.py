@@ -1,4 +1,5 @@
 """Another key for the secrets at rest: everything that opened before still opens, wherever it broke off."""
+import os
 import shutil
 import signal
 import sqlite3
@@ -78,6 +79,21 @@ def test_everything_opens_with_another_key(house):
     otad.stop()
     (house.keys / "secret.key").write_bytes((keys - {before}).pop())
     otad.start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can do it for somebody else")
+def test_by_root_it_is_for_the_owner_of_the_data_directory(house):
+    data = house.otad.data
+    house.otad.stop()
+    for folder in (data.parent, data.parent.parent):
+        folder.chmod(folder.stat().st_mode | 0o011)
+    for path in (data, *data.rglob("*")):
+        os.chown(path, 54321, 54321)
+    before = house.key()
+    done = rekey(house.otad)
+    assert done.returncode == 0, done.stderr
+    assert house.key() != before and (house.keys / "token.key").exists()
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in data.rglob("*")} == {(54321, 54321)}
 
 
 def test_a_remembered_reply_is_forgotten(house):
