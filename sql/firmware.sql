@@ -30,11 +30,13 @@ FROM firmware_part r JOIN firmware f ON f.id = r.firmware_id JOIN product p ON p
 WHERE r.sha256 = :sha256 AND f.withdrawn_at_ms = 0
 ORDER BY id DESC LIMIT 1
 
--- A delta is of use only to the one version it starts from: its name alone never asks for it.
+-- A delta is of use only to the one version it starts from: its name alone never asks for it. To who comes by the name again
+-- and again it is an offer: what the product's keys do not stand for is none.
 -- name: firmware_get_public
 SELECT p.key, f.*
 FROM product p CROSS JOIN firmware f ON f.product_id = p.id AND f.filename = :filename
 WHERE p.public = 1 AND p.enabled = 1 AND f.delta_from = '' AND f.withdrawn_at_ms = 0
+  AND NOT EXISTS (SELECT 1 FROM odd_file o WHERE o.firmware_id = f.id)
 ORDER BY f.id DESC LIMIT 1
 
 -- name: firmware_list

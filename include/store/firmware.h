@@ -36,7 +36,7 @@ int firmware_get(struct db *db, int64_t id, struct firmware *out, struct err *e)
 /* Any row with these bytes, or one that has them as a further file (store/firmware_part): then as if that
  * were its file. */
 int firmware_get_sha256(struct db *db, const char *sha256, struct firmware *out, struct err *e);
-/* The newest row with this file name of a product that is public and enabled. */
+/* The newest row with this file name of a product that is public and enabled, by keys that it holds now. */
 int firmware_get_public(struct db *db, const char *filename, struct firmware *out, struct err *e);
 /* product NULL: all. Ordered by id. */
 int firmware_list(struct db *db, const char *product, int64_t after_id, struct firmware out[], size_t cap,

@@ -464,6 +464,27 @@ def test_the_newest_of_a_public_product(otad, maker, data):
     assert otad.http("GET", manifest).data["version"] == "1.0.0"
 
 
+def test_the_newest_of_a_name(otad, maker, data, tmp_path):
+    """Nor is what a public product's devices fetch by one name for ever an exception."""
+    product, other = Product(otad, public=True), Maker(tmp_path)
+    name = f"{product.key}.bin"
+
+    def get():
+        reply = otad.http("GET", f"/firmware/{name}")
+        return reply.data if reply.status == 200 else reply.status
+    put(otad, product, data, version="1.0.0", filename=name)
+    assert get() == data
+    keys(otad, product, maker)
+    assert get() == 404
+    put(otad, product, data + b"1", maker.sign(data + b"1"), version="1.0.1", filename=name)
+    assert get() == data + b"1"
+    keys(otad, product, maker, other)
+    put(otad, product, data + b"2", other.sign(data + b"2"), version="1.0.2", filename=name)
+    assert get() == data + b"2"
+    keys(otad, product, maker)
+    assert get() == data + b"1"
+
+
 def test_the_firmware_survives_a_restart(make_otad, maker, data):
     server = make_otad()
     product = product_of(server, maker)

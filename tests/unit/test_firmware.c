@@ -175,6 +175,9 @@ static void test_public_is_the_newest_full_file_of_an_enabled_product(void **sta
     assert_int_equal(insert(f, &a, &e), 0);
     assert_int_equal(insert(f, &b, &e), 0);
     assert_int_equal(insert(f, &delta, &e), 0);
+    assert_int_equal(firmware_get_public(f->db, "app.bin", &back, &e), -ERR_NOT_FOUND);
+    strcpy(open.public_keys, a.f.signed_by);
+    assert_int_equal(update_product(f, &open, &e), 0);
     assert_int_equal(firmware_get_public(f->db, "app.bin", &back, &e), 0);
     assert_int_equal(back.id, b.f.id);
     assert_int_equal(firmware_get_public(f->db, "App.bin", &back, &e), -ERR_NOT_FOUND);
