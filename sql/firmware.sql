@@ -73,11 +73,13 @@ SELECT 1 FROM firmware_part r JOIN firmware f ON f.id = r.firmware_id
 WHERE r.sha256 = :sha256 AND f.withdrawn_at_ms = 0
 LIMIT 1
 
--- What the rows name of blobs/, by digest. A file that two products have is named once.
+-- What the rows name of blobs/, by digest, and whether it is listed as damaged. A file that two products have is named once.
 -- name: firmware_blobs
-SELECT f.sha256, f.size FROM firmware f WHERE f.sha256 > :after AND f.withdrawn_at_ms = 0
+SELECT f.sha256, f.size, EXISTS (SELECT 1 FROM blob_damage d WHERE d.sha256 = f.sha256)
+FROM firmware f WHERE f.sha256 > :after AND f.withdrawn_at_ms = 0
 UNION
-SELECT r.sha256, r.size FROM firmware_part r JOIN firmware f ON f.id = r.firmware_id
+SELECT r.sha256, r.size, EXISTS (SELECT 1 FROM blob_damage d WHERE d.sha256 = r.sha256)
+FROM firmware_part r JOIN firmware f ON f.id = r.firmware_id
 WHERE r.sha256 > :after AND f.withdrawn_at_ms = 0
 ORDER BY 1 LIMIT :cap
 

@@ -32,6 +32,7 @@ struct backup {
     int64_t files;
     int64_t missing; /* blobs that the store names and that were not there whole: a backup cannot make them
                         whole */
+    int64_t damaged; /* blobs that are not in it with their bytes; backup_verify alone counts them */
     bool ok; /* every file of the manifest is there in its size; whether in its bytes, backup_verify says */
 };
 
@@ -47,17 +48,19 @@ int backup_prune(const char *dir, size_t keep, const char *spare, size_t *remove
 /* Removes what was begun by a process that was killed. */
 int backup_sweep(const char *dir, struct err *e);
 
-/* Reads all of it: ERR_DAMAGED says what is not as the manifest has it. folder: its own, not the one of all.
- */
+/* Reads all of it: ERR_DAMAGED says what is not as the manifest has it. Blobs that are damaged are counted,
+ * and *e names the last one: firmware can be uploaded again, and is no reason to leave the store lost.
+ * folder: its own, not the one of all. */
 int backup_verify(const char *folder, struct backup *out, struct err *e);
 
 /* Puts back a backup that was verified, while no otad runs on data_dir. What is there and differs is kept
  * beside it, as <name>.before-<time of now_ms>. Killed half way, it may be called again, and until then a
  * start either finds the old store or refuses to make a new one. */
 struct restored {
-    int64_t blobs;  /* put there, or put right */
-    int64_t files;  /* keys, certificates, the token: those that differed */
-    char aside[32]; /* the suffix of what was kept; "" nothing was there */
+    int64_t blobs;   /* put there, or put right */
+    int64_t damaged; /* blobs that are neither good in the backup nor were good in the data directory */
+    int64_t files;   /* keys, certificates, the token: those that differed */
+    char aside[32];  /* the suffix of what was kept; "" nothing was there */
 };
 int backup_restore(const char *folder, const char *data_dir, int64_t now_ms, struct restored *out,
                    struct err *e);

@@ -15,6 +15,7 @@ void copy_close(struct db *db); /* NULL is fine */
 struct blob_row {
     char sha256[SHA256_TEXT_SIZE];
     int64_t size;
+    bool damaged; /* it is listed so (rollout/damage) */
 };
 int blob_rows(struct db *db, const char *after, struct blob_row out[], size_t cap, size_t *n, struct err *e);
 

@@ -24,8 +24,22 @@ struct making {
 
 /* ---- blobs */
 
-/* A link when one of these has it in its size and is on this file system; bytes that are copied must be those
- * that the name says. False, too: the blob is not there whole. */
+/* In its size; of one that is listed as damaged in its bytes, too: the backup before may have the same file,
+ * or a copy that is good. */
+static int is_whole(const struct making *m, const char *path, const struct blob_row *row, bool *whole,
+                    struct err *e)
+{
+    struct file_sum sum = {0};
+    *whole = tree_has(path, row->size);
+    if (!*whole || !row->damaged)
+        return 0;
+    int rc = tree_hash(path, m->halt, &sum, e);
+    *whole = rc == 0 && strcmp(sum.sha256, row->sha256) == 0;
+    return rc == -ERR_BUSY ? rc : 0; /* a disk may refuse to read what is damaged */
+}
+
+/* A link when one of these has it whole and is on this file system; bytes that are copied must be those that
+ * the name says. False, too: the blob is not there whole. */
 static int take_blob(const struct making *m, const struct blob_row *row, bool *have, struct err *e)
 {
     char place[BLOB_PLACE_SIZE], to[FILE_PATH_SIZE], from[FILE_PATH_SIZE];
@@ -35,11 +49,16 @@ static int take_blob(const struct making *m, const struct blob_row *row, bool *h
     int rc = file_path(to, m->work, place, e);
     if (rc == 0)
         rc = backup_parent(to, e);
-    *have = rc == 0 && tree_has(to, row->size);
+    if (rc == 0)
+        rc = is_whole(m, to, row, have, e);
+    if (rc == 0 && !*have)
+        unlink(to); /* it has been found damaged since it was taken */
     for (size_t i = 0; rc == 0 && !*have && i < ARRAY_SIZE(sources); i++) {
         if (!*sources[i] || (rc = file_path(from, sources[i], place, e)) < 0)
             continue;
-        *have = tree_has(from, row->size) && link(from, to) == 0;
+        rc = is_whole(m, from, row, have, e);
+        if (rc == 0 && *have)
+            *have = link(from, to) == 0;
     }
     if (rc < 0 || *have)
         return rc;

@@ -31,6 +31,16 @@ static int fail(const struct err *e)
     return exit_code(e);
 }
 
+/* Says what of the firmware is damaged, which is no reason to pass it over: an older one has an older store.
+ */
+static int look(const char *folder, struct backup *out, struct err *e)
+{
+    int rc = backup_verify(folder, out, e);
+    if (rc == 0 && out->damaged)
+        fprintf(stderr, "otad: %s\n", e->text);
+    return rc;
+}
+
 static int find_in(const char *dir, char folder[FILE_PATH_SIZE], struct backup *out, struct err *e)
 {
     struct backup *all = NULL;
@@ -39,7 +49,7 @@ static int find_in(const char *dir, char folder[FILE_PATH_SIZE], struct backup *
     int rc = backup_list(dir, &all, &n, e), found = -1;
     for (size_t i = 0; rc == 0 && found < 0 && i < n; i++) {
         rc = file_path(folder, dir, all[i].name, e);
-        if (rc == 0 && backup_verify(folder, out, &bad) == 0)
+        if (rc == 0 && look(folder, out, &bad) == 0)
             found = 0;
         else if (rc == 0)
             fprintf(stderr, "otad: %s is passed over: %s\n", all[i].name, bad.text);
@@ -64,7 +74,7 @@ static int find(const struct otad *o, const char *named, char folder[FILE_PATH_S
     while (n > 1 && named[n - 1] == '/')
         n--;
     snprintf(folder, FILE_PATH_SIZE, "%.*s", (int)n, named);
-    return backup_verify(folder, out, e);
+    return look(folder, out, e);
 }
 
 static void say_found(const char *folder, const struct backup *b)
@@ -73,6 +83,8 @@ static void say_found(const char *folder, const struct backup *b)
     clock_format(b->at_ms, at);
     printf("%s is good: made %s, %lld files, %lld bytes\n", folder, at, (long long)b->files,
            (long long)b->bytes);
+    if (b->damaged)
+        printf("but for %lld firmware files, which are damaged in it\n", (long long)b->damaged);
     if (b->missing)
         printf("%lld firmware files were not whole when it was made, and are not in it\n",
                (long long)b->missing);
@@ -85,6 +97,8 @@ static void say_done(const struct otad *o, const struct restored *done)
            "were there "
            "already\n",
            dir, (long long)done->blobs, (long long)done->files);
+    if (done->damaged)
+        printf("%lld firmware files are damaged, and must be uploaded again\n", (long long)done->damaged);
     if (*done->aside)
         printf("what was there before is kept as %s/otad.db%s and so on; remove it when all is well\n", dir,
                done->aside);
@@ -100,7 +114,7 @@ int command_verify(const struct settings *settings, const char *named)
     if (find(&o, named, folder, &b, &e) < 0)
         return fail(&e);
     say_found(folder, &b);
-    return 0;
+    return b.damaged ? EX_DATAERR : 0;
 }
 
 /* Made here by root, it would keep out an otad that is somebody else. */

@@ -61,7 +61,8 @@ int blob_rows(struct db *db, const char *after, struct blob_row out[], size_t ca
     bind_int(s, ":cap", (int64_t)cap);
     while ((rc = stmt_step(s, e)) > 0) {
         col_text(s, 0, out[found].sha256, sizeof out[found].sha256);
-        out[found++].size = col_int(s, 1);
+        out[found].size = col_int(s, 1);
+        out[found++].damaged = col_int(s, 2) != 0;
     }
     if (rc == 0)
         *n = found;

@@ -396,12 +396,17 @@ static void test_verify_finds_every_byte(void **state)
         assert_int_equal(pread(fd, &byte, 1, 1), 1);
         byte ^= 1;
         assert_int_equal(pwrite(fd, &byte, 1, 1), 1);
-        assert_int_equal(backup_verify(folder, &out, &e), -ERR_DAMAGED);
+        if (strcmp(names[i], place) == 0) {
+            assert_int_equal(backup_verify(folder, &out, &e), 0);
+            assert_int_equal(out.damaged, 1);
+        } else
+            assert_int_equal(backup_verify(folder, &out, &e), -ERR_DAMAGED);
         assert_non_null(strstr(e.text, names[i]));
         byte ^= 1;
         assert_int_equal(pwrite(fd, &byte, 1, 1), 1);
         close(fd);
         assert_int_equal(backup_verify(folder, &out, &e), 0);
+        assert_int_equal(out.damaged, 0);
     }
 }
 
@@ -497,6 +502,74 @@ static void test_restores_over_what_is_there(void **state)
     assert_int_equal(backup_verify(folder, &out, &e), 0); /* which nothing of this has touched */
 }
 
+/* The file that has rotten is the backup's as well: the store, the keys and all other files are put back, and
+ * nothing takes the damaged bytes along. */
+static void test_a_rotten_file_does_not_hold_up_the_store(void **state)
+{
+    struct world *w = *state;
+    char folder[FILE_PATH_SIZE], one[96], two[96], path[FILE_PATH_SIZE], hex[SHA256_TEXT_SIZE];
+    struct backup made = make(w, AT_MS), out;
+    struct restored done;
+    struct err e;
+    blob_of("one", one, hex);
+    blob_of("two two", two, hex);
+    assert_int_equal(file_path(path, w->data, one, &e), 0);
+    assert_int_equal(chmod(path, 0600), 0);
+    int fd = open(path, O_WRONLY);
+    assert_int_equal(write(fd, "eno", 3), 3);
+    close(fd);
+    folder_of(w, &made, folder);
+    assert_int_equal(backup_verify(folder, &out, &e), 0);
+    assert_int_equal(out.damaged, 1);
+    store_close(w->store);
+    w->store = NULL;
+    snprintf(w->data, sizeof w->data, "%s/new", w->root.path);
+    assert_int_equal(file_make_dir(w->data, 0700, &e), 0);
+    assert_int_equal(backup_restore(folder, w->data, AT_MS, &done, &e), 0);
+    assert_int_equal(done.damaged, 1);
+    assert_int_equal(done.blobs, 1);
+    assert_false(reads(w->data, one, "eno"));
+    assert_true(reads(w->data, two, "two two"));
+    assert_true(reads(w->data, "keys/secret.key", "the secret"));
+    open_store(w);
+    assert_int_equal(firmware_count(w), 2);
+}
+
+static int list_damage(struct db *w, void *arg, struct err *e)
+{
+    struct stmt *s = db_stmt(w, Q_DAMAGE_INSERT);
+    bind_text(s, ":sha256", arg);
+    bind_text(s, ":found", "it is damaged");
+    bind_int(s, ":now_ms", 1);
+    return stmt_run(s, NULL, e);
+}
+
+/* Once a file is known to be damaged no backup takes its bytes from the one before; a copy that is good it
+ * does. */
+static void test_what_is_listed_as_damaged_is_looked_at(void **state)
+{
+    struct world *w = *state;
+    char first[FILE_PATH_SIZE], folder[FILE_PATH_SIZE], path[FILE_PATH_SIZE], place[96],
+        hex[SHA256_TEXT_SIZE];
+    struct err e;
+    struct backup made = make(w, AT_MS);
+    folder_of(w, &made, first);
+    blob_of("one", place, hex);
+    assert_int_equal(store_write(w->store, list_damage, hex, &e), 0);
+    assert_int_equal(file_path(path, w->data, place, &e), 0);
+    assert_int_equal(unlink(path), 0); /* in quarantine */
+    made = make(w, AT_MS + 1000);
+    assert_int_equal(made.missing, 0);
+    folder_of(w, &made, folder);
+    assert_true(reads(folder, place, "one"));
+    write_file(first, place, "eno", 0444);
+    write_file(folder, place, "eno", 0444);
+    made = make(w, AT_MS + 2000);
+    assert_int_equal(made.missing, 1);
+    folder_of(w, &made, folder);
+    assert_false(reads(folder, place, "eno"));
+}
+
 int main(void)
 {
 #define IN_WORLD(f) cmocka_unit_test_setup_teardown(f, enter, leave)
@@ -514,6 +587,8 @@ int main(void)
         IN_WORLD(test_a_manifest_never_leads_out),
         IN_WORLD(test_restores_into_nothing),
         IN_WORLD(test_restores_over_what_is_there),
+        IN_WORLD(test_a_rotten_file_does_not_hold_up_the_store),
+        IN_WORLD(test_what_is_listed_as_damaged_is_looked_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
