@@ -46,6 +46,7 @@ static int take_blob(const struct making *m, const struct blob_row *row, bool *h
     const char *const sources[] = {m->data_dir, m->previous};
     struct file_sum sum = {0};
     backup_blob_place(row->sha256, place);
+    *have = false;
     int rc = file_path(to, m->work, place, e);
     if (rc == 0)
         rc = backup_parent(to, e);

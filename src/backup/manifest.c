@@ -61,7 +61,7 @@ int manifest_write(const struct manifest *m, const char *folder, struct err *e)
     char *text = json_text(j);
     json_decref(j);
     if (rc == 0)
-        rc = file_create(path, text, strlen(text), 0600, e);
+        rc = file_replace(path, text, strlen(text), 0600, e); /* a stick may know no links */
     free(text);
     return rc;
 }

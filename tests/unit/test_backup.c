@@ -12,6 +12,7 @@
 #include "folder.h"
 #include "store/firmware.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,17 @@
 #include <unistd.h>
 
 #define AT_MS 1795744500123
+
+/* In the place of libc's: a stick may know no links. */
+static bool no_links;
+
+int link(const char *from, const char *to)
+{
+    if (!no_links)
+        return linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
+    errno = EPERM;
+    return -1;
+}
 
 struct world {
     struct folder root;
@@ -297,6 +309,22 @@ static void test_another_file_system(void **state)
     assert_true(reads(second, place, "one"));
     assert_int_equal(inode_of(second, place), inode_of(first, place));
     folder_cleanup(&other);
+}
+
+static void test_a_file_system_without_links(void **state)
+{
+    struct world *w = *state;
+    char folder[FILE_PATH_SIZE], place[96], hex[SHA256_TEXT_SIZE];
+    struct backup out;
+    struct err e;
+    no_links = true;
+    struct backup made = make(w, AT_MS);
+    no_links = false;
+    folder_of(w, &made, folder);
+    assert_int_equal(made.missing, 0);
+    assert_int_equal(backup_verify(folder, &out, &e), 0);
+    blob_of("one", place, hex);
+    assert_true(inode_of(folder, place) != inode_of(w->data, place));
 }
 
 static void test_two_of_one_moment_have_two_names(void **state)
@@ -579,6 +607,7 @@ int main(void)
         IN_WORLD(test_a_blob_that_is_not_whole_is_counted),
         IN_WORLD(test_blobs_are_links),
         IN_WORLD(test_another_file_system),
+        IN_WORLD(test_a_file_system_without_links),
         IN_WORLD(test_two_of_one_moment_have_two_names),
         IN_WORLD(test_keeps_the_newest_and_nothing_foreign_goes),
         IN_WORLD(test_unfinished_ones_are_none_and_swept),
