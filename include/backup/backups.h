@@ -11,6 +11,7 @@ struct backups_setup {
     struct store *store;
     const char *data_dir, *dir; /* copied */
     size_t keep;
+    int64_t floor_bytes; /* a backup on the data directory's disk leaves so much */
     atomic_bool *halt;
 };
 

@@ -106,6 +106,7 @@ int keeper_start(struct otad *o, struct keeper **out, struct err *e)
                                         .data_dir = o->settings.data_dir,
                                         .dir = dir,
                                         .keep = (size_t)o->settings.backup_keep,
+                                        .floor_bytes = o->settings.min_free_bytes,
                                         .halt = &k->halt};
     k->backups = backups_open(&setup);
     if (o->ended_well)

@@ -200,3 +200,18 @@ def test_in_a_namespace(tmp_path):
     done = subprocess.run([*inside, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp",
                            tmp_path / "inside", __file__], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_a_backup_leaves_the_room_that_uploads_leave(on_small_disk):
+    server = on_small_disk()
+    product = Product(server)
+    lines = ["product,name,secret"] + [f"{product.key},x{i:06},secret-of-x{i:06}" for i in range(5000)]
+    server.ok("POST", "/devices:import", body="\n".join(lines) + "\n", headers={"Content-Type": "text/csv"})
+    assert server.api("POST", "/backup").status == 201
+    filler = fill(server, leave=SETTINGS["min_free_bytes"] + 4096)
+    before = free(server)
+    problem(server.api("POST", "/backup"), 507, "min_free_bytes")
+    assert "no room for a backup" in server.ok("GET", "/status")["backup"]["problem"]
+    assert free(server) > before - MIB and len(server.ok("GET", "/backups")["items"]) == 1
+    filler.unlink()
+    assert server.api("POST", "/backup").status == 201
