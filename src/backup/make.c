@@ -38,13 +38,28 @@ static int is_whole(const struct making *m, const char *path, const struct blob_
     return rc == -ERR_BUSY ? rc : 0; /* a disk may refuse to read what is damaged */
 }
 
-/* A link when one of these has it whole and is on this file system; bytes that are copied must be those that
- * the name says. False, too: the blob is not there whole. */
+/* Bytes that are copied must be those that the name says. A disk that cannot read one file is no reason to
+ * have no backup of all others: where the reading fails once more, it was that. */
+static int copy_blob(const struct making *m, const char *from, const char *to, const struct blob_row *row,
+                     bool *have, struct err *e)
+{
+    struct file_sum sum = {0};
+    struct err unreadable;
+    int rc = tree_copy(from, to, 0444, m->halt, &sum, e);
+    *have = rc == 0 && sum.size == row->size && strcmp(sum.sha256, row->sha256) == 0;
+    if (rc == 0 && !*have)
+        unlink(to);
+    if (rc < 0 && rc != -ERR_BUSY && tree_hash(from, m->halt, &sum, &unreadable) < 0)
+        return 0;
+    return rc;
+}
+
+/* A link when one of these has it whole and is on this file system, else a copy. False, too: the blob is not
+ * there whole. */
 static int take_blob(const struct making *m, const struct blob_row *row, bool *have, struct err *e)
 {
     char place[BLOB_PLACE_SIZE], to[FILE_PATH_SIZE], from[FILE_PATH_SIZE];
     const char *const sources[] = {m->data_dir, m->previous};
-    struct file_sum sum = {0};
     backup_blob_place(row->sha256, place);
     *have = false;
     int rc = file_path(to, m->work, place, e);
@@ -64,12 +79,7 @@ static int take_blob(const struct making *m, const struct blob_row *row, bool *h
     if (rc < 0 || *have)
         return rc;
     rc = file_path(from, m->data_dir, place, e);
-    if (rc == 0)
-        rc = tree_copy(from, to, 0444, m->halt, &sum, e);
-    *have = rc == 0 && sum.size == row->size && strcmp(sum.sha256, row->sha256) == 0;
-    if (rc == 0 && !*have)
-        unlink(to);
-    return rc == -ERR_NOT_FOUND ? 0 : rc;
+    return rc < 0 ? rc : copy_blob(m, from, to, row, have, e);
 }
 
 static int is_halted(const struct making *m, struct err *e)

@@ -18,12 +18,23 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define AT_MS 1795744500123
 
-/* In the place of libc's: a stick may know no links. */
+/* In the place of libc's: a stick may know no links, and a disk cannot read a file any more. */
 static bool no_links;
+static ino_t unreadable;
+
+ssize_t read(int fd, void *buf, size_t size)
+{
+    struct stat st;
+    if (!unreadable || fstat(fd, &st) < 0 || st.st_ino != unreadable)
+        return syscall(SYS_read, fd, buf, size);
+    errno = EIO;
+    return -1;
+}
 
 int link(const char *from, const char *to)
 {
@@ -327,6 +338,25 @@ static void test_a_file_system_without_links(void **state)
     assert_true(inode_of(folder, place) != inode_of(w->data, place));
 }
 
+static void test_a_file_that_cannot_be_read_is_counted(void **state)
+{
+    struct world *w = *state;
+    char folder[FILE_PATH_SIZE], place[96], hex[SHA256_TEXT_SIZE];
+    struct backup out;
+    struct err e;
+    blob_of("one", place, hex);
+    no_links = true;
+    unreadable = inode_of(w->data, place);
+    struct backup made = make(w, AT_MS);
+    no_links = false;
+    assert_int_equal(made.missing, 1);
+    assert_int_equal(backup_verify(folder_of(w, &made, folder), &out, &e), 0);
+    made = make(w, AT_MS + 1000); /* a link, which nobody has read */
+    assert_int_equal(backup_verify(folder_of(w, &made, folder), &out, &e), 0);
+    assert_int_equal(out.damaged, 1);
+    unreadable = 0;
+}
+
 static void test_two_of_one_moment_have_two_names(void **state)
 {
     struct world *w = *state;
@@ -608,6 +638,7 @@ int main(void)
         IN_WORLD(test_blobs_are_links),
         IN_WORLD(test_another_file_system),
         IN_WORLD(test_a_file_system_without_links),
+        IN_WORLD(test_a_file_that_cannot_be_read_is_counted),
         IN_WORLD(test_two_of_one_moment_have_two_names),
         IN_WORLD(test_keeps_the_newest_and_nothing_foreign_goes),
         IN_WORLD(test_unfinished_ones_are_none_and_swept),
