@@ -55,6 +55,17 @@ int setup_data_dir(struct otad *o, struct err *e)
     return sweep(o->settings.data_dir, e);
 }
 
+/* Another key in the place of one that was lost opens no secret, and no device trusts what it signs; and the
+ * backups that hold the lost one go with time. The token is written after the first ones. */
+static int check_key_there(const struct otad *o, const char *path, struct err *e)
+{
+    char token[FILE_PATH_SIZE];
+    int rc = file_path(token, o->settings.data_dir, "admin.token", e);
+    if (rc < 0 || access(path, F_OK) == 0 || access(token, F_OK) < 0)
+        return rc;
+    return err_set(e, ERR_DAMAGED, "%.120s is not there, but %.100s shows that there was one", path, token);
+}
+
 int setup_keys(struct otad *o, struct err *e)
 {
     char dir[FILE_PATH_SIZE], path[FILE_PATH_SIZE];
@@ -64,9 +75,13 @@ int setup_keys(struct otad *o, struct err *e)
     if (rc == 0)
         rc = file_path(path, dir, "secret.key", e);
     if (rc == 0)
+        rc = check_key_there(o, path, e);
+    if (rc == 0)
         rc = seal_create(path, &o->seal, e);
     if (rc == 0)
         rc = file_path(path, dir, "signing.pem", e);
+    if (rc == 0)
+        rc = check_key_there(o, path, e);
     if (rc == 0)
         rc = signing_key_open(path, &o->signing_key, e);
     return rc;

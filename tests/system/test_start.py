@@ -133,6 +133,19 @@ def test_what_is_no_store_any_more_is_refused(make_otad, damage):
     assert "otad restore" in refused(server)
 
 
+@pytest.mark.parametrize("name", ["secret.key", "signing.pem"])
+def test_a_key_that_was_lost_is_not_made_anew(make_otad, name):
+    server = make_otad()
+    server.stop()
+    key = server.data / "keys" / name
+    key.rename(server.root / name)
+    said = refused(server)
+    assert name in said and "otad restore" in said
+    assert not key.exists()
+    (server.root / name).rename(key)
+    server.start()
+
+
 @pytest.mark.parametrize("sql, word", [("PRAGMA user_version = 999", "newer otad"),
                                        ("PRAGMA application_id = 42", "not a store of otad")])
 def test_what_is_not_this_store_is_refused(make_otad, sql, word):
