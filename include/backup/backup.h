@@ -54,8 +54,9 @@ int backup_sweep(const char *dir, struct err *e);
 int backup_verify(const char *folder, struct backup *out, struct err *e);
 
 /* Puts back a backup that was verified, while no otad runs on data_dir. What is there and differs is kept
- * beside it, as <name>.before-<time of now_ms>. Killed half way, it may be called again, and until then a
- * start either finds the old store or refuses to make a new one. */
+ * beside it, as <name>.before-<time of now_ms>. Killed half way, it may be called again. Until then a start
+ * either finds all that there was, or BACKUP_READY, the store that is to be: it refuses. */
+#define BACKUP_READY "otad.db.ready"
 struct restored {
     int64_t blobs;   /* put there, or put right */
     int64_t damaged; /* blobs that are neither good in the backup nor were good in the data directory */

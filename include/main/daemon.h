@@ -54,7 +54,9 @@ int setup_token_key(struct otad *o, unsigned char out[32], struct err *e);
 
 /* ---- setup.c: what must be there before anything runs */
 int setup_data_dir(struct otad *o, struct err *e); /* makes it, locks it: ERR_CONFLICT when another has it */
-int setup_store(struct otad *o, struct err *e);    /* opens it; ERR_DAMAGED: nothing was changed */
+/* ERR_DAMAGED in the middle of a restore: keys, certificates and the store may be of different times. */
+int setup_check_restored(const struct otad *o, struct err *e);
+int setup_store(struct otad *o, struct err *e); /* opens it; ERR_DAMAGED: nothing was changed */
 int setup_keys(struct otad *o, struct err *e);
 /* Those that the profile needs. *renewed is written on failure too: one may be new when another failed. */
 int setup_certificates(struct otad *o, bool *renewed, struct err *e);

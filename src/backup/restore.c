@@ -179,17 +179,25 @@ static int restore_file(struct restoring *r, const struct manifest_file *f, stru
     return rc;
 }
 
-/* The WAL belongs to the store that goes: under another it would be replayed into it. So the new one gets its
- * name only when both are gone for certain, and until then there is none, which a start refuses. */
-static int restore_store(struct restoring *r, const struct manifest_file *f, struct err *e)
+/* From here on a start refuses: it would find the store of one time and the keys of another. */
+static int ready_store(struct restoring *r, const struct manifest_file *f, struct err *e)
 {
-    static const char *const old[] = {"otad.db", "otad.db-wal", "otad.db-shm"};
-    char from[FILE_PATH_SIZE], ready[FILE_PATH_SIZE], path[FILE_PATH_SIZE];
+    char from[FILE_PATH_SIZE], ready[FILE_PATH_SIZE];
     int rc = file_path(from, r->folder, f->path, e);
     if (rc == 0)
-        rc = file_path(ready, r->data_dir, "otad.db.ready", e);
+        rc = file_path(ready, r->data_dir, BACKUP_READY, e);
     if (rc == 0)
         rc = put(r, from, ready, f, e);
+    return rc < 0 ? rc : file_sync_dir(r->data_dir, e);
+}
+
+/* The WAL belongs to the store that goes: under another it would be replayed into it. So the new one gets its
+ * name only when both are gone for certain, and until then there is none, which a start refuses. */
+static int restore_store(struct restoring *r, struct err *e)
+{
+    static const char *const old[] = {"otad.db", "otad.db-wal", "otad.db-shm"};
+    char ready[FILE_PATH_SIZE], path[FILE_PATH_SIZE];
+    int rc = file_path(ready, r->data_dir, BACKUP_READY, e);
     for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(old); i++) {
         rc = file_path(path, r->data_dir, old[i], e);
         if (rc == 0)
@@ -237,6 +245,15 @@ static int sync_all(const struct restoring *r, struct err *e)
     return rc < 0 ? rc : file_sync_dir(r->data_dir, e);
 }
 
+static int restore_files(struct restoring *r, const struct manifest *m, bool blobs, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < m->n; i++)
+        if (is_known(m->files[i].path) && is_blob(&m->files[i]) == blobs)
+            rc = restore_file(r, &m->files[i], e);
+    return rc;
+}
+
 /* The store comes last: until then the old one is the one that is there. */
 int backup_restore(const char *folder, const char *data_dir, int64_t now_ms, struct restored *out,
                    struct err *e)
@@ -256,13 +273,16 @@ int backup_restore(const char *folder, const char *data_dir, int64_t now_ms, str
     const struct manifest_file *store = rc == 0 ? store_of(&m) : NULL;
     if (rc == 0 && !store)
         rc = err_set(e, ERR_DAMAGED, "there is no store in %s", folder);
-    for (size_t i = 0; rc == 0 && i < m.n; i++)
-        if (is_known(m.files[i].path))
-            rc = restore_file(&r, &m.files[i], e);
+    if (rc == 0)
+        rc = restore_files(&r, &m, true, e);
+    if (rc == 0)
+        rc = ready_store(&r, store, e);
+    if (rc == 0)
+        rc = restore_files(&r, &m, false, e);
     if (rc == 0)
         rc = sync_all(&r, e);
     if (rc == 0)
-        rc = restore_store(&r, store, e);
+        rc = restore_store(&r, e);
     if (rc == 0)
         *out = r.done;
     return rc;

@@ -365,6 +365,8 @@ static int start(struct otad *o, int *exit_code, struct err *e)
     if (rc == 0)
         rc = file_path(o->cert_dir, o->settings.data_dir, "certs", e);
     if (rc == 0)
+        rc = setup_check_restored(o, e);
+    if (rc == 0)
         rc = setup_keys(o, e);
     if (rc == 0)
         setup_public_url(o);

@@ -303,6 +303,8 @@ static int open_all(struct otad *o, struct err *e)
     if (rc == 0)
         rc = setup_data_dir(o, e);
     if (rc == 0)
+        rc = setup_check_restored(o, e);
+    if (rc == 0)
         rc = key_path(o, "secret.key", path, e);
     if (rc == 0)
         rc = seal_load(path, &o->seal, e);

@@ -1,6 +1,7 @@
 /* Opening the store: what may be trusted, what is looked at first, and what to do when it is damaged. */
 #include "main/daemon.h"
 
+#include "backup/backup.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -17,6 +18,14 @@ static bool is_there(const struct otad *o, const char *name)
     char path[FILE_PATH_SIZE];
     struct err e;
     return file_path(path, o->settings.data_dir, name, &e) == 0 && access(path, F_OK) == 0;
+}
+
+int setup_check_restored(const struct otad *o, struct err *e)
+{
+    if (!is_there(o, BACKUP_READY))
+        return 0;
+    return err_set(e, ERR_DAMAGED, "a restore has not ended, as %.150s/" BACKUP_READY " shows: run it again",
+                   o->settings.data_dir);
 }
 
 /* SQLite would make a new store in the place of one that was lost, and all devices would be strangers. The

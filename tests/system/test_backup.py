@@ -361,6 +361,10 @@ def store_aside(data):
     return any(name.startswith("otad.db.before") for name in os.listdir(data))
 
 
+def keys_begun(data):
+    return any(name.startswith("signing.pem.before") for name in os.listdir(data / "keys"))
+
+
 def store_missing(data):
     return not (data / "otad.db").exists()
 
@@ -374,9 +378,9 @@ def kill_restore_when(server, seen):
     return process.wait() == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("seen", [blobs_begun, store_ready, store_aside, store_missing])
+@pytest.mark.parametrize("seen", [blobs_begun, store_ready, keys_begun, store_aside, store_missing])
 def test_restore_killed_in_the_middle_is_made_good_by_another(make_otad, elsewhere, seen):
-    """Where it was killed there is the old store, or none and a start that refuses to make a new one, or the new one."""
+    """Where it was killed there is the old store with its keys, or a start that refuses, or the new one."""
     server = make_otad({"backup_dir": elsewhere})
     product = Product(server)
     for i in range(10):
@@ -389,11 +393,12 @@ def test_restore_killed_in_the_middle_is_made_good_by_another(make_otad, elsewhe
     for _ in range(40):
         shutil.rmtree(server.data)
         shutil.copytree(whole, server.data, ignore=shutil.ignore_patterns("blobs"))
+        (server.data / "keys" / "signing.pem").write_text("of another time")
         if kill_restore_when(server, seen):
             break
     else:
         pytest.fail("no kill came in the middle")
-    if not store(server).exists():
+    if store_ready(server.data) or not store(server).exists():
         assert "otad restore" in refused(server)
     restore(server)
     assert not list(server.data.rglob("*.restoring")) and not store_ready(server.data)
