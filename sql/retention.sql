@@ -22,6 +22,16 @@ DELETE FROM execution WHERE id IN (SELECT id FROM execution WHERE campaign_id = 
 -- name: retention_campaign_end
 UPDATE campaign SET pruned = 1 WHERE id = :id
 
+-- When the oldest of each was.
+-- name: retention_execution_first
+SELECT finished_at_ms FROM prunable ORDER BY finished_at_ms LIMIT 1
+
+-- name: retention_timeline_first
+SELECT at_ms FROM timeline WHERE id > 0 ORDER BY id LIMIT 1
+
+-- name: retention_audit_first
+SELECT at_ms FROM audit WHERE id > 0 ORDER BY id LIMIT 1
+
 -- name: retention_timeline_last
 SELECT id FROM timeline WHERE id > 0 ORDER BY id DESC LIMIT 1
 

@@ -39,6 +39,8 @@ struct retention_round {
     int64_t removed[RETENTION_KINDS]; /* rows, so far */
 };
 
+/* By age a round goes no farther than so much from the oldest of each. */
+#define RETENTION_REACH_MS 86400000
 int retention_begin(struct db *db, const struct retention *keep, int64_t now_ms, struct retention_round *out,
                     struct err *e);
 

@@ -13,9 +13,18 @@ const char *retention_kind_name(enum retention_kind kind)
 
 /* ---- the limits */
 
-static int64_t before(int64_t now_ms, int64_t keep_ms)
+/* A clock that is years ahead for an hour shall not take all with it: a round gets no farther than a day from
+ * the oldest there is, and one an hour still comes up with what is added. */
+static int limit_age(struct db *db, enum query first, int64_t now_ms, int64_t keep_ms, int64_t *before_ms,
+                     struct err *e)
 {
-    return keep_ms ? now_ms - keep_ms : 0;
+    if (!keep_ms)
+        return 0;
+    struct stmt *s STMT_AUTO = db_stmt(db, first);
+    int rc = stmt_step(s, e);
+    int64_t reach_ms = rc > 0 ? col_int(s, 0) + RETENTION_REACH_MS : now_ms;
+    *before_ms = now_ms - keep_ms < reach_ms ? now_ms - keep_ms : reach_ms;
+    return rc < 0 ? rc : 0;
 }
 
 /* Ids are given once, and in order: what is so many ids behind the last has at least as many rows after it,
@@ -55,10 +64,16 @@ int retention_begin(struct db *db, const struct retention *keep, int64_t now_ms,
                     struct err *e)
 {
     struct retention_round r = {.now_ms = now_ms};
-    r.limit[RETENTION_EXECUTIONS].before_ms = before(now_ms, keep->executions_ms);
-    r.limit[RETENTION_TIMELINE].before_ms = before(now_ms, keep->timeline_ms);
-    r.limit[RETENTION_AUDIT].before_ms = before(now_ms, keep->audit_ms);
-    int rc = limit_executions(db, keep->rows, &r.limit[RETENTION_EXECUTIONS].before_ms, e);
+    int rc = limit_age(db, Q_RETENTION_EXECUTION_FIRST, now_ms, keep->executions_ms,
+                       &r.limit[RETENTION_EXECUTIONS].before_ms, e);
+    if (rc == 0)
+        rc = limit_age(db, Q_RETENTION_TIMELINE_FIRST, now_ms, keep->timeline_ms,
+                       &r.limit[RETENTION_TIMELINE].before_ms, e);
+    if (rc == 0)
+        rc = limit_age(db, Q_RETENTION_AUDIT_FIRST, now_ms, keep->audit_ms,
+                       &r.limit[RETENTION_AUDIT].before_ms, e);
+    if (rc == 0)
+        rc = limit_executions(db, keep->rows, &r.limit[RETENTION_EXECUTIONS].before_ms, e);
     if (rc == 0)
         rc = limit_ids(db, Q_RETENTION_TIMELINE_LAST, keep->rows, &r.limit[RETENTION_TIMELINE].upto_id, e);
     if (rc == 0)

@@ -286,6 +286,37 @@ static void test_audit(void **state)
     assert_int_equal(r.removed[RETENTION_AUDIT], 650);
 }
 
+/* Years ahead for the time of a round: what goes is of one day, and by number all goes that is too much. */
+static void test_a_clock_that_is_ahead(void **state)
+{
+    struct world *w = *state;
+    const struct retention keep = {.executions_ms = DAY, .timeline_ms = DAY, .audit_ms = DAY};
+    int64_t ids[3];
+    fleet_there(w, 1, 2, "1.0");
+    for (int i = 0; i < 3; i++) {
+        ids[i] = finished(w, (const char *[]){"1.1", "1.2", "1.3"}[i], 2);
+        later(w, 2 * DAY);
+    }
+    write_rows(w, "DELETE FROM timeline;"
+                  "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10) "
+                  "INSERT INTO timeline (device_id, at_ms, kind) "
+                  "SELECT 1, 1800000000000 + i * 86400000, 'test' FROM n;"
+                  "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10) "
+                  "INSERT INTO audit (at_ms, token_id, who, address, method, path, status) "
+                  "SELECT 1800000000000 + i * 86400000, 0, 'socket', '', 'POST', '/', 200 FROM n");
+    w->now_ms += 3650 * DAY;
+    struct retention_round r = prune(w, &keep);
+    assert_int_equal(r.removed[RETENTION_EXECUTIONS], 2);
+    assert_int_equal(rows(w, ids[1]) + rows(w, ids[2]), 4);
+    assert_int_equal(r.removed[RETENTION_TIMELINE], 2);
+    assert_int_equal(r.removed[RETENTION_AUDIT], 2);
+    r = prune(w, &keep); /* and an hour later, should it be right */
+    assert_int_equal(r.removed[RETENTION_EXECUTIONS], 2);
+    assert_int_equal(r.removed[RETENTION_TIMELINE], 2);
+    r = prune(w, &(struct retention){.timeline_ms = DAY, .rows = 1});
+    assert_int_equal(r.removed[RETENTION_TIMELINE], 5);
+}
+
 /* Of a device that is gone the name is kept while an execution tells of it. */
 static void test_names(void **state)
 {
@@ -360,6 +391,7 @@ int main(void)
         WORLD(test_in_steps),
         WORLD(test_timeline),
         WORLD(test_audit),
+        WORLD(test_a_clock_that_is_ahead),
         WORLD(test_names),
         WORLD(test_pages_are_used_again),
     };
