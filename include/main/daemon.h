@@ -75,7 +75,7 @@ int keeper_start(struct otad *o, struct keeper **out, struct err *e);
 void keeper_serve(struct keeper *k, struct http_env *env); /* what HTTP asks of it */
 void keeper_tick(struct keeper *k, int64_t now_ms);        /* has a backup made when one is due */
 void keeper_halt(struct keeper *k); /* what it does is given up soon; it may be told more than once */
-/* Ends it. False: it has found the store damaged. NULL is fine. */
-bool keeper_stop(struct keeper *k);
+/* Ends it. NULL is fine. */
+void keeper_stop(struct keeper *k);
 
 #endif

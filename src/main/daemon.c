@@ -403,6 +403,7 @@ static int start(struct otad *o, int *exit_code, struct err *e)
 /* In the opposite order; what never started is NULL. */
 static void stop(struct otad *o)
 {
+    struct board_row check; /* damage stays on it, whoever has met it */
     if (o->keeper)
         keeper_halt(o->keeper);
     if (o->http)
@@ -414,10 +415,11 @@ static void stop(struct otad *o)
     scrub_stop(o->scrub);
     if (o->store && o->rollout.presence)
         each_minute(o);
-    bool whole = keeper_stop(o->keeper);
+    keeper_stop(o->keeper);
     if (o->store)
         store_close(o->store);
-    if (o->store && whole)
+    board_get(BOARD_CHECK, &check);
+    if (o->store && check.ok)
         setup_unmark(o);
     token_uses_close(o->http_env.token_uses);
     rollout_forget(&o->rollout);

@@ -21,7 +21,6 @@ struct keeper {
     atomic_bool halt;
     atomic_bool making; /* the nightly one is queued, or runs */
     int64_t every_ms, born_at_ms;
-    bool damaged; /* the thread's, until it has ended */
 };
 
 /* ---- the thread's */
@@ -44,7 +43,6 @@ static void run_check(struct task *task)
     if (rc == 0) {
         say_whole();
     } else if (rc == -ERR_DAMAGED) {
-        k->damaged = true;
         board_set(BOARD_CHECK, false, "%s", e.text);
         log_error("%s: the next start will refuse it; restore a backup (docs/backup.md)", e.text);
     } else if (!atomic_load(&k->halt)) {
@@ -145,14 +143,12 @@ void keeper_halt(struct keeper *k)
     atomic_store(&k->halt, true);
 }
 
-bool keeper_stop(struct keeper *k)
+void keeper_stop(struct keeper *k)
 {
     if (!k)
-        return true;
+        return;
     keeper_halt(k);
     worker_stop(k->worker);
     backups_close(k->backups);
-    bool whole = !k->damaged;
     free(k);
-    return whole;
 }

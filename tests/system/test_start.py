@@ -103,6 +103,20 @@ def test_damage_found_while_serving_is_said_and_refused_by_the_next_start(make_o
     assert "damaged" in said and "otad restore" in said
 
 
+def test_damage_that_a_request_meets_is_refused_by_the_next_start(make_otad):
+    """It came after the whole store had been looked at."""
+    server = make_otad()
+    product = Product(server)
+    product.register("d1")
+    server.restart()
+    wait_until(lambda: len(lines(server, "the store is whole")) == 2)
+    damage_index(server)
+    assert server.api("GET", f"/devices/{product.key}/d1/timeline").status == 500
+    assert server.http("GET", "/health").data["check"]["ok"] is False
+    server.stop()
+    assert "damaged" in refused(server)
+
+
 def test_damage_after_a_kill_is_refused(make_otad):
     server = make_otad()
     server.stop()
