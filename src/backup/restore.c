@@ -212,10 +212,10 @@ static int restore_store(struct restoring *r, struct err *e)
     return rc < 0 ? rc : file_sync_dir(r->data_dir, e);
 }
 
-static const struct manifest_file *store_of(const struct manifest *m)
+static const struct manifest_file *file_of(const struct manifest *m, const char *path)
 {
     for (size_t i = 0; i < m->n; i++)
-        if (strcmp(m->files[i].path, "otad.db") == 0)
+        if (strcmp(m->files[i].path, path) == 0)
             return &m->files[i];
     return NULL;
 }
@@ -254,6 +254,23 @@ static int restore_files(struct restoring *r, const struct manifest *m, bool blo
     return rc;
 }
 
+/* Keys that are made later than others, and stand for what the store holds: those of another time would be
+ * believed. */
+static int put_later_keys_aside(struct restoring *r, const struct manifest *m, struct err *e)
+{
+    static const char *const later[] = {"keys/token.key", "keys/secret.key.new"};
+    char path[FILE_PATH_SIZE];
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(later); i++) {
+        if (file_of(m, later[i]))
+            continue;
+        rc = file_path(path, r->data_dir, later[i], e);
+        if (rc == 0)
+            rc = put_aside(r, path, e);
+    }
+    return rc;
+}
+
 /* The store comes last: until then the old one is the one that is there. */
 int backup_restore(const char *folder, const char *data_dir, int64_t now_ms, struct restored *out,
                    struct err *e)
@@ -270,7 +287,7 @@ int backup_restore(const char *folder, const char *data_dir, int64_t now_ms, str
     backup_stamp(now_ms, stamp);
     snprintf(r.suffix, sizeof r.suffix, BACKUP_ASIDE "%s", stamp);
     int rc = manifest_read(folder, &m, e);
-    const struct manifest_file *store = rc == 0 ? store_of(&m) : NULL;
+    const struct manifest_file *store = rc == 0 ? file_of(&m, "otad.db") : NULL;
     if (rc == 0 && !store)
         rc = err_set(e, ERR_DAMAGED, "there is no store in %s", folder);
     if (rc == 0)
@@ -279,6 +296,8 @@ int backup_restore(const char *folder, const char *data_dir, int64_t now_ms, str
         rc = ready_store(&r, store, e);
     if (rc == 0)
         rc = restore_files(&r, &m, false, e);
+    if (rc == 0)
+        rc = put_later_keys_aside(&r, &m, e);
     if (rc == 0)
         rc = sync_all(&r, e);
     if (rc == 0)

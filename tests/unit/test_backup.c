@@ -560,6 +560,33 @@ static void test_restores_over_what_is_there(void **state)
     assert_int_equal(backup_verify(folder, &out, &e), 0); /* which nothing of this has touched */
 }
 
+/* A key that tokens are looked up with, of another server or of a later time, would shut out all of the
+ * backup's. */
+static void test_later_keys_are_put_aside(void **state)
+{
+    struct world *w = *state;
+    char folder[FILE_PATH_SIZE], name[64], path[FILE_PATH_SIZE];
+    struct backup made = make(w, AT_MS);
+    struct restored done;
+    struct err e;
+    store_close(w->store);
+    w->store = NULL;
+    write_file(w->data, "keys/token.key", "of another", 0600);
+    assert_int_equal(backup_restore(folder_of(w, &made, folder), w->data, AT_MS, &done, &e), 0);
+    assert_int_equal(file_path(path, w->data, "keys/token.key", &e), 0);
+    assert_int_equal(access(path, F_OK), -1);
+    snprintf(name, sizeof name, "keys/token.key%s", done.aside);
+    assert_true(reads(w->data, name, "of another"));
+    open_store(w);
+    write_file(w->data, "keys/token.key", "its own", 0600);
+    made = make(w, AT_MS + 1000);
+    store_close(w->store);
+    w->store = NULL;
+    assert_int_equal(backup_restore(folder_of(w, &made, folder), w->data, AT_MS + 2000, &done, &e), 0);
+    assert_true(reads(w->data, "keys/token.key", "its own"));
+    open_store(w);
+}
+
 /* The file that has rotten is the backup's as well: the store, the keys and all other files are put back, and
  * nothing takes the damaged bytes along. */
 static void test_a_rotten_file_does_not_hold_up_the_store(void **state)
@@ -647,6 +674,7 @@ int main(void)
         IN_WORLD(test_a_manifest_never_leads_out),
         IN_WORLD(test_restores_into_nothing),
         IN_WORLD(test_restores_over_what_is_there),
+        IN_WORLD(test_later_keys_are_put_aside),
         IN_WORLD(test_a_rotten_file_does_not_hold_up_the_store),
         IN_WORLD(test_what_is_listed_as_damaged_is_looked_at),
     };
