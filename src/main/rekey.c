@@ -14,7 +14,6 @@
 #include "store/token.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -285,23 +284,31 @@ static int rekey(struct otad *o, unsigned *n, struct err *e)
     return rc;
 }
 
-/* What root made here would keep out an otad that is somebody else: root becomes that one first. */
-static int become_owner(const char *data_dir, struct err *e)
+/* What root makes, an otad that is somebody else could not read. To become that one does not do: the way to
+ * its data directory may be closed to all but root. */
+static int give_all(const struct otad *o, struct err *e)
 {
+    static const char *const names[] = {
+        "otad.lock",           "otad.db",        "otad.db-wal",    "otad.db-shm",
+        "keys/secret.key.new", "keys/token.key", "keys/secret.key"};
+    const char *dir = o->settings.data_dir;
+    char path[FILE_PATH_SIZE];
     struct stat st;
-    if (geteuid() != 0 || stat(data_dir, &st) < 0 || st.st_uid == 0)
+    int rc = 0;
+    if (geteuid() != 0 || stat(dir, &st) < 0)
         return 0;
-    if (setgroups(0, NULL) < 0 || setgid(st.st_gid) < 0 || setuid(st.st_uid) < 0)
-        return err_errno(e, "cannot become the owner of %s", data_dir);
-    return 0;
+    for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(names); i++) {
+        rc = file_path(path, dir, names[i], e);
+        if (rc == 0 && lchown(path, st.st_uid, st.st_gid) < 0 && errno != ENOENT)
+            rc = err_errno(e, "cannot give %s to the owner of %s", path, dir);
+    }
+    return rc;
 }
 
 static int open_all(struct otad *o, struct err *e)
 {
     char path[FILE_PATH_SIZE];
-    int rc = become_owner(o->settings.data_dir, e);
-    if (rc == 0)
-        rc = setup_data_dir(o, e);
+    int rc = setup_data_dir(o, e);
     if (rc == 0)
         rc = setup_check_restored(o, e);
     if (rc == 0)
@@ -328,6 +335,11 @@ int rekey_run(const struct settings *settings)
         rc = rekey(&o, &n, &e);
     if (o.store)
         store_close(o.store);
+    struct err not_given;
+    if (give_all(&o, &not_given) < 0 && rc == 0) {
+        rc = -(int)not_given.code;
+        e = not_given;
+    }
     if (o.lock_fd >= 0)
         close(o.lock_fd);
     explicit_bzero(&o.seal, sizeof o.seal);
