@@ -43,8 +43,10 @@ int backup_make(struct store *store, const char *data_dir, const char *dir, int6
  * a manifest that can be read, are none. A dir that is not there has none. */
 int backup_list(const char *dir, struct backup **out, size_t *n, struct err *e);
 /* Of those, keeps the newest `keep` that are ok, and the one with the name `spare` (NULL: none), and removes
- * what is older. */
-int backup_prune(const char *dir, size_t keep, const char *spare, size_t *removed, struct err *e);
+ * what is older. Those of later than now_ms a clock has made that was ahead, or the clock is behind now: they
+ * are counted by themselves, and neither makes the others go. */
+int backup_prune(const char *dir, size_t keep, const char *spare, int64_t now_ms, size_t *removed,
+                 struct err *e);
 /* Removes what was begun by a process that was killed. */
 int backup_sweep(const char *dir, struct err *e);
 

@@ -35,13 +35,14 @@ static void note(struct backups *b, int rc, int64_t now_ms, const struct err *e)
 
 static int find_newest(struct backups *b, struct err *e)
 {
+    int64_t now_ms = clock_wall_ms();
     struct backup *all = NULL;
     size_t n = 0;
     int rc = backup_sweep(b->dir, e);
     if (rc == 0)
         rc = backup_list(b->dir, &all, &n, e);
     for (size_t i = 0; rc == 0 && i < n && !b->state.made_at_ms; i++)
-        if (all[i].ok)
+        if (all[i].ok && all[i].at_ms <= now_ms)
             b->state.made_at_ms = all[i].at_ms;
     free(all);
     return rc;
@@ -74,11 +75,11 @@ void backups_close(struct backups *b)
 }
 
 /* A backup that was made stays one when an older one cannot be removed. */
-static void prune(const struct backups *b, const char *made)
+static void prune(const struct backups *b, const char *made, int64_t now_ms)
 {
     size_t removed;
     struct err e;
-    if (backup_prune(b->dir, b->keep, made, &removed, &e) < 0)
+    if (backup_prune(b->dir, b->keep, made, now_ms, &removed, &e) < 0)
         log_error("old backups stay: %s", e.text);
     else if (removed > 0)
         log_info("removed %zu old backups", removed);
@@ -135,7 +136,7 @@ int backups_make(struct backups *b, struct backup *out, struct err *e)
     if (out->missing)
         log_warn("%lld firmware files that the store names are not whole, and not in the backup",
                  (long long)out->missing);
-    prune(b, out->name);
+    prune(b, out->name, now_ms);
     return 0;
 }
 

@@ -128,15 +128,17 @@ static int remove_one(const char *dir, const char *name, struct err *e)
     return rc < 0 ? rc : tree_remove(gone, e);
 }
 
-int backup_prune(const char *dir, size_t keep, const char *spare, size_t *removed, struct err *e)
+int backup_prune(const char *dir, size_t keep, const char *spare, int64_t now_ms, size_t *removed,
+                 struct err *e)
 {
     struct backup *all = NULL;
-    size_t n = 0, kept = 0;
+    size_t n = 0, kept[2] = {0};
     int rc = backup_list(dir, &all, &n, e);
     *removed = 0;
     for (size_t i = 0; rc == 0 && i < n; i++) {
-        if (kept < keep)
-            kept += all[i].ok;
+        size_t *of_these = &kept[all[i].at_ms > now_ms];
+        if (*of_these < keep)
+            *of_these += all[i].ok;
         else if (!(spare && strcmp(all[i].name, spare) == 0) && (rc = remove_one(dir, all[i].name, e)) == 0)
             ++*removed;
     }

@@ -41,13 +41,19 @@ static int look(const char *folder, struct backup *out, struct err *e)
     return rc;
 }
 
+/* The newest that can be put back. Those of the future were made by a clock that was ahead, and may be old,
+ * or the clock is behind now: they come last. */
 static int find_in(const char *dir, char folder[FILE_PATH_SIZE], struct backup *out, struct err *e)
 {
     struct backup *all = NULL;
     size_t n = 0;
     struct err bad;
+    int64_t now_ms = clock_wall_ms();
     int rc = backup_list(dir, &all, &n, e), found = -1;
-    for (size_t i = 0; rc == 0 && found < 0 && i < n; i++) {
+    for (size_t k = 0; rc == 0 && found < 0 && k < 2 * n; k++) {
+        size_t i = k < n ? k : k - n;
+        if ((all[i].at_ms > now_ms) != (k >= n))
+            continue;
         rc = file_path(folder, dir, all[i].name, e);
         if (rc == 0 && look(folder, out, &bad) == 0)
             found = 0;

@@ -349,6 +349,25 @@ def test_restore_passes_over_what_is_not_good(make_otad):
     assert len(before) > 0
 
 
+def test_a_clock_that_was_ahead_leaves_no_newest_backup(make_otad, elsewhere):
+    server = make_otad({"backup_dir": elsewhere, "backup_keep": 2}, clock=True)
+    product = Product(server)
+    now_ms = server.clock.now_ms
+    server.later("400d")
+    ahead = {server.ok("POST", "/backup")["name"] for _ in range(2)} | set(names(server))
+    server.at(now_ms)
+    product.register("d1")
+    right = []
+    for _ in range(2):
+        server.later("1h")
+        right.append(server.ok("POST", "/backup")["name"])
+    assert set(right) < set(names(server)) and ahead & set(names(server))
+    server.stop()
+    assert right[-1] in restore(server)
+    server.start()
+    assert [row["name"] for row in server.pages(f"/devices?product={product.key}")] == ["d1"]
+
+
 def blobs_begun(data):
     return (data / "blobs").exists()
 

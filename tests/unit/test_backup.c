@@ -382,7 +382,7 @@ static void test_keeps_the_newest_and_nothing_foreign_goes(void **state)
     write_file(folder, "keys/secret.key", "shorter", 0600);
     assert_int_equal(count(w, &ok), 5);
     assert_int_equal(ok, 4);
-    assert_int_equal(backup_prune(w->dir, 2, NULL, &removed, &e), 0);
+    assert_int_equal(backup_prune(w->dir, 2, NULL, AT_MS + 4000, &removed, &e), 0);
     assert_int_equal(removed, 2); /* 4 and 2 are kept, and 3, which is not whole, lies between them */
     assert_int_equal(count(w, &ok), 3);
     assert_int_equal(ok, 2);
@@ -390,11 +390,30 @@ static void test_keeps_the_newest_and_nothing_foreign_goes(void **state)
     assert_int_equal(access(folder_of(w, &made[1], folder), F_OK), -1);
     assert_true(reads(w->dir, "20200101T000000.000Z/notes", "somebody's"));
     assert_true(reads(w->dir, "holiday/manifest.json", "{}"));
-    assert_int_equal(backup_prune(w->dir, 2, NULL, &removed, &e), 0);
+    assert_int_equal(backup_prune(w->dir, 2, NULL, AT_MS + 4000, &removed, &e), 0);
     assert_int_equal(removed, 0);
-    assert_int_equal(backup_prune(w->dir, 1, made[2].name, &removed, &e), 0);
+    assert_int_equal(backup_prune(w->dir, 1, made[2].name, AT_MS + 4000, &removed, &e), 0);
     assert_int_equal(removed, 1); /* the one that is not whole */
     assert_int_equal(access(folder_of(w, &made[2], folder), F_OK), 0);
+}
+
+/* Of a clock that was a year ahead for three backups; of one that is behind now. */
+static void test_those_of_the_future_make_none_go(void **state)
+{
+    struct world *w = *state;
+    size_t removed, ok;
+    struct err e;
+    for (int i = 0; i < 3; i++)
+        make(w, AT_MS + i * 1000);
+    for (int i = 0; i < 3; i++)
+        make(w, AT_MS + 365 * 86400000LL + i * 1000);
+    assert_int_equal(backup_prune(w->dir, 3, NULL, AT_MS + 5000, &removed, &e), 0);
+    assert_int_equal(removed, 0);
+    assert_int_equal(backup_prune(w->dir, 3, NULL, AT_MS - 5000, &removed, &e), 0);
+    assert_int_equal(removed, 3); /* the oldest, as ever */
+    assert_int_equal(count(w, &ok), 3);
+    assert_int_equal(backup_prune(w->dir, 2, NULL, AT_MS, &removed, &e), 0);
+    assert_int_equal(removed, 1);
 }
 
 static void test_unfinished_ones_are_none_and_swept(void **state)
@@ -668,6 +687,7 @@ int main(void)
         IN_WORLD(test_a_file_that_cannot_be_read_is_counted),
         IN_WORLD(test_two_of_one_moment_have_two_names),
         IN_WORLD(test_keeps_the_newest_and_nothing_foreign_goes),
+        IN_WORLD(test_those_of_the_future_make_none_go),
         IN_WORLD(test_unfinished_ones_are_none_and_swept),
         IN_WORLD(test_given_up_leaves_nothing),
         IN_WORLD(test_verify_finds_every_byte),
