@@ -19,6 +19,8 @@ int copy_file(struct db *db, const char *to, struct err *e)
     stmt_end(s);
     if (rc == 0 && fsync(fd) != 0)
         rc = err_errno(e, "cannot write %s to disk", to);
+    if (rc < 0)
+        unlink(to); /* what a migration had no room for would go on to take it */
     return rc;
 }
 

@@ -681,6 +681,7 @@ static void test_check_and_copy_end_when_they_are_told_to(void **state)
     assert_int_equal(store_write(p->store, many_rows, NULL, &e), 0);
     assert_int_equal(store_check(p->store, &halt, &e), -ERR_BUSY);
     assert_int_equal(store_copy(p->store, other, &halt, &e), -ERR_BUSY);
+    assert_int_equal(access(other, F_OK), -1); /* no half of it takes up room */
     atomic_store(&halt, false);
     assert_int_equal(store_check(p->store, &halt, &e), 0);
     assert_int_equal(store_copy(p->store, other, &halt, &e), 0);
