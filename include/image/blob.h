@@ -43,7 +43,7 @@ void blob_upload_digests(struct blob_upload *up, struct digests *out);
 int blob_upload_inspect(struct blob_upload *up, struct image_info *out, struct err *e);
 /* All of it, into blob_upload_size bytes. */
 int blob_upload_read(struct blob_upload *up, void *out, struct err *e);
-/* Durable when it returns 0; the same bytes already there are fine, and a blob that has lost its size is
+/* Durable when it returns 0; the same bytes already there are fine, and are read: a blob that is damaged is
  * replaced. Ends the upload either way. */
 int blob_upload_keep(struct blob_upload *up, struct err *e);
 void blob_upload_drop(struct blob_upload *up); /* NULL is fine */

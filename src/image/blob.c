@@ -271,20 +271,32 @@ static int link_upload(const struct blob_upload *up, const char *place)
     return linkat(AT_FDCWD, path, up->blobs->blobs_fd, place, AT_SYMLINK_FOLLOW);
 }
 
-/* The same bytes may be there already. What has their name and not their size is damaged, and unusable for
- * every reader, so it makes room. */
+static bool go_on(void *arg, size_t n)
+{
+    (void)arg;
+    (void)n;
+    return true;
+}
+
+/* The same bytes may be there already. What has their name and other bytes is damaged, and unusable for every
+ * reader, so it makes room: whoever uploads them again believes that they are there. */
 static int put_in_place(struct blob_upload *up, const char *place, struct err *e)
 {
+    const struct blob_pace pace = {.go = go_on};
+    struct blob_finding found;
     if (link_upload(up, place) == 0)
         return 0;
-    FD_AUTO int there = -1;
     if (errno != EEXIST)
         return err_errno(e, "cannot link blobs/%s", place);
-    if (blob_open(up->blobs, up->digests.sha256, up->size, &there, e) == 0)
-        return 0;
+    int rc = blob_check(up->blobs, up->digests.sha256, up->size, &pace, &found, e);
+    if (rc || !found.damaged)
+        return rc;
     if (unlinkat(up->blobs->blobs_fd, place, 0) != 0 && errno != ENOENT)
         return err_errno(e, "cannot replace blobs/%s", place);
-    return link_upload(up, place) == 0 || errno == EEXIST ? 0 : err_errno(e, "cannot link blobs/%s", place);
+    if (link_upload(up, place) != 0 && errno != EEXIST)
+        rc = err_errno(e, "cannot link blobs/%s", place);
+    atomic_fetch_add(&up->blobs->generation, 1);
+    return rc;
 }
 
 /* The bytes are on disk before the name is, the name before anyone is told. blobs/ is synced even when the

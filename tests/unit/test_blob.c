@@ -259,6 +259,26 @@ static void wrong_size_is_refused_and_heals(void **state)
     assert_int_equal(open_code(env, name, 10), 0);
 }
 
+static void wrong_bytes_heal(void **state)
+{
+    const struct env *env = *state;
+    char name[SHA256_TEXT_SIZE], path[PATH_SIZE], there[16] = "";
+    put(env, "0123456789", 10, name);
+    path_of(env, name, path);
+    unsigned before = blobs_generation(env->blobs);
+    put(env, "0123456789", 10, name);
+    assert_int_equal(blobs_generation(env->blobs), before);
+    assert_int_equal(chmod(path, 0644), 0);
+    write_file(path, "0123456788");
+    put(env, "0123456789", 10, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(read(fd, there, sizeof there - 1), 10);
+    close(fd);
+    assert_string_equal(there, "0123456789");
+    assert_true(blobs_generation(env->blobs) !=
+                before); /* descriptors of the damaged one are kept no longer */
+}
+
 static void names_are_hashes_only(void **state)
 {
     const struct env *env = *state;
@@ -511,6 +531,7 @@ static const struct CMUnitTest tests[] = {
     BLOB_TEST(same_bytes_twice_are_one_blob),
     BLOB_TEST(same_bytes_at_once_are_one_blob),
     BLOB_TEST(wrong_size_is_refused_and_heals),
+    BLOB_TEST(wrong_bytes_heal),
     BLOB_TEST(names_are_hashes_only),
     BLOB_TEST(only_plain_files_are_blobs),
     BLOB_TEST(removed_blob_is_gone),
