@@ -35,7 +35,7 @@ int certificate_revoke(struct db *w, const char *serial, int64_t device_id, int6
 int certificate_list(struct db *db, int64_t device_id, int64_t before_id, struct certificate_row out[],
                      size_t cap, size_t *n, struct err *e);
 
-/* Forgets some of those that ended before: their own dates refuse them. */
+/* Forgets some of those that ended before: their own dates refuse them. Not those that were revoked. */
 #define CERTIFICATE_LISTED_MS (30 * 86400000LL) /* after their end */
 int certificate_forget(struct db *w, int64_t before_ms, struct err *e);
 

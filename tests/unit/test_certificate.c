@@ -119,10 +119,13 @@ static void forgets_what_its_own_date_refuses(void **state)
     add(f, "01", 7, 4999);
     add(f, "02", 7, 5000);
     end(f, "03", 7, 1, true);
+    add(f, "04", 7, 4999);
+    end(f, "04", 7, 1, true);
     assert_int_equal(forget(f, &before_ms, &e), 0);
     assert_int_equal(certificate_get(f->db, "01", &row, &e), -ERR_NOT_FOUND);
     assert_int_equal(certificate_get(f->db, "02", &row, &e), 0);
     assert_int_equal(certificate_check(f->db, "03", 7, &e), -ERR_UNAUTHORIZED);
+    assert_int_equal(certificate_check(f->db, "04", 7, &e), -ERR_UNAUTHORIZED);
 }
 
 int main(void)
