@@ -1,7 +1,7 @@
 /* daemon.h: the running daemon: start in order, the main thread's loop, stop in the opposite order.
  *
  * Exit codes (sysexits.h): 0 stopped by TERM or INT, 69 something it needs is missing, 75 another instance
- * has the data directory, 78 the settings or the store cannot be used. */
+ * has the data directory, or its disk is full, 78 the settings or the store cannot be used. */
 #ifndef OTAD_MAIN_DAEMON_H
 #define OTAD_MAIN_DAEMON_H
 

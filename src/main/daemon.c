@@ -479,6 +479,8 @@ int daemon_run(const struct settings *settings)
     }
     if (start(&o, &exit_code, &e) < 0) {
         log_error("%s", e.text);
+        if (e.code == ERR_NO_SPACE)
+            exit_code = EX_TEMPFAIL;
         if (e.code == ERR_DAMAGED)
             setup_say_how_to_restore(&o);
     } else {

@@ -11,7 +11,7 @@ import pytest
 
 from files import pattern
 from fleet import Product
-from harness import basic, problem, wait_until
+from harness import WAIT_S, basic, problem, wait_until
 from test_faults import check_store
 
 DISK = 64 << 20
@@ -161,6 +161,18 @@ def test_start_on_a_full_disk(on_small_disk):
     assert reason(server)
     filler.unlink()
     wait_until(server.healthy)
+
+
+def test_no_start_on_a_full_disk_without_its_ballast(on_small_disk):
+    """Of all that makes it refuse, this ends by itself: the service is to try again."""
+    server = on_small_disk(ballast_bytes=0)
+    server.stop()
+    filler = fill(server)
+    done = subprocess.run(server.args, env=server.env, cwd=server.root, capture_output=True, text=True, timeout=WAIT_S,
+                          check=False)
+    assert done.returncode == 75 and "No space left" in done.stderr
+    filler.unlink()
+    server.start()
 
 
 def test_uploads_leave_the_floor(on_small_disk):

@@ -142,6 +142,10 @@ class Traced(Servant):
         return set(re.findall(r"^\d+ +(\w+)\(", self.trace.read_text(errors="replace"), re.M))
 
 
+def test_the_unit_does_not_start_over_what_only_a_person_can_put_right():
+    assert re.search(r"^RestartPreventExitStatus=78$", UNIT.read_text(), re.M)
+
+
 @pytest.mark.skipif(SANITIZED, reason="sanitizers make calls of their own")
 @pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
 def test_every_call_passes_the_filter_of_the_unit():
