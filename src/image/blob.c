@@ -423,9 +423,9 @@ int blob_quarantine(struct blobs *blobs, const char *sha256, uint64_t size, cons
         return err_errno(e, "cannot open blobs/%s", folder);
     if (is_another(blobs, folder_fd, sha256, size, found))
         return err_set(e, ERR_CONFLICT, "blob %s is another file now", sha256);
+    atomic_fetch_add(&blobs->generation, 1); /* where it cannot be moved too: it is not for use */
     if (renameat(folder_fd, sha256, blobs->quarantine_fd, sha256) != 0 && errno != ENOENT)
         return err_errno(e, "cannot move blob %s into quarantine/", sha256);
-    atomic_fetch_add(&blobs->generation, 1);
     if (fsync(folder_fd) != 0 || fsync(blobs->quarantine_fd) != 0)
         return err_errno(e, "cannot write quarantine/ to disk");
     return 0;

@@ -83,6 +83,7 @@ struct finding {
     const char *sha256;
     uint64_t size;
     const char *text;
+    bool stuck; /* it could not be moved away: it is listed where it is */
     size_t paused;
 };
 
@@ -92,7 +93,7 @@ static int record(struct db *w, void *arg, struct err *e)
     struct finding *f = arg;
     struct err ignored;
     FD_AUTO int fd = -1;
-    if (blob_open(f->scrub->blobs, f->sha256, f->size, &fd, &ignored) == 0)
+    if (!f->stuck && blob_open(f->scrub->blobs, f->sha256, f->size, &fd, &ignored) == 0)
         return 0;
     return damage_record(w, f->sha256, f->text, clock_wall_ms(), &f->paused, e);
 }
@@ -123,6 +124,7 @@ static void put_aside(struct scrub *s, const char *sha256, uint64_t size, const 
     rc = blob_quarantine(s->blobs, sha256, size, found, &e);
     if (rc == -ERR_CONFLICT)
         return;
+    f.stuck = rc < 0;
     if (rc < 0)
         log_error("%s", e.text);
     if (store_write(s->store, record, &f, &e) < 0)

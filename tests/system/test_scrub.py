@@ -107,6 +107,19 @@ def test_whoever_cannot_read_it_tells(make_otad, spoil):
     mend(server, product, firmware, campaign)
 
 
+def test_what_cannot_be_moved_away_is_refused_where_it_is(make_otad):
+    server = make_otad({"scrub_every": "1s"})
+    product = Product(server)
+    firmware = product.upload(DATA)
+    (quarantined(server, firmware) / "in the way").mkdir(parents=True)
+    flip(blob(server, firmware))
+    wait_until(lambda: not files(server)["ok"], what="the damage")
+    assert blob(server, firmware).exists()
+    problem(get(server, firmware), 500, "uploaded again")
+    assert product.upload(DATA, firmware["version"])["id"] == firmware["id"]
+    assert get(server, firmware).data == DATA
+
+
 def test_cut_while_it_is_sent(make_otad):
     """The connection ends early, and the server does not."""
     server = make_otad(OFF)
