@@ -75,6 +75,18 @@ int rollout_download(struct rollout *r, struct db *w, const struct device_event 
 int rollout_tick(struct rollout *r, struct db *w, int64_t now_ms, struct outgoing out[], size_t cap,
                  size_t *n, bool *again, struct err *e);
 
+/* What the tick keeps in memory alone: whom to look at, and which hours have begun. A tick whose commit fails
+ * is undone in the store and not here: the next one comes after rollout_untick with the marks from before it,
+ * and looks at all that it would have, and at what was asked for meanwhile. On the writer's thread. */
+struct rollout_marks {
+    struct scans scans;
+    struct changed changed;
+    struct lost lost;
+    int64_t campaigns_after, ticked_ms;
+};
+struct rollout_marks rollout_marks(const struct rollout *r);
+int rollout_untick(struct rollout *r, struct db *w, const struct rollout_marks *before, struct err *e);
+
 /* A device is not what it was: not paused any more, pinned to another version, tagged anew. Where it is
  * there, nothing else would tell it what is due now: the tick is to look. */
 int rollout_device_changed(struct rollout *r, struct db *w, int64_t device_id, struct err *e);

@@ -41,18 +41,19 @@ struct tick {
     int64_t now_ms;
     size_t cap, n;
     bool again;
-    struct scans before; /* the writer's */
-    bool undone;         /* the last one was: what it looked at is to be looked at again */
+    struct rollout_marks before; /* the writer's */
+    bool undone;                 /* the last one was */
     struct outgoing out[TICK_OFFERS];
 };
 
 static int run_tick(struct db *w, void *arg, struct err *e)
 {
     struct tick *t = arg;
-    for (size_t i = 0; t->undone && i < t->before.n; i++)
-        scan_campaign(t->rollout, t->before.at[i].campaign_id);
+    int rc = t->undone ? rollout_untick(t->rollout, w, &t->before, e) : 0;
+    if (rc)
+        return rc;
     t->undone = false;
-    t->before = t->rollout->scans;
+    t->before = rollout_marks(t->rollout);
     return rollout_tick(t->rollout, w, t->now_ms, t->out, t->cap, &t->n, &t->again, e);
 }
 

@@ -429,33 +429,43 @@ static int repeat_lost(struct rollout *r, struct db *w, int64_t now_ms, struct s
     return rc;
 }
 
-/* Whom to look at, and which hours have begun, only memory knows. */
-struct marks {
-    struct scans scans;
-    struct changed changed;
-    struct lost lost;
-    int64_t campaigns_after, ticked_ms;
-};
-
-static struct marks marks_of(const struct rollout *r)
+struct rollout_marks rollout_marks(const struct rollout *r)
 {
-    return (struct marks){r->scans, r->changed, r->lost, r->campaigns_after, r->ticked_ms};
+    return (struct rollout_marks){r->scans, r->changed, r->lost, r->campaigns_after, r->ticked_ms};
 }
 
-static void put_marks_back(struct rollout *r, const struct marks *m)
+static void put_hours_back(struct rollout *r, const struct rollout_marks *m)
 {
-    r->scans = m->scans;
-    r->changed = m->changed;
     r->lost = m->lost;
     r->campaigns_after = m->campaigns_after;
     r->ticked_ms = m->ticked_ms;
+}
+
+/* Nobody has asked for anything since. */
+static void put_back(struct rollout *r, const struct rollout_marks *m)
+{
+    r->scans = m->scans;
+    r->changed = m->changed;
+    put_hours_back(r, m);
+}
+
+int rollout_untick(struct rollout *r, struct db *w, const struct rollout_marks *before, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; i < before->scans.n; i++)
+        scan_campaign(r, before->scans.at[i].campaign_id);
+    for (size_t i = 0; i < before->changed.n && rc == 0; i++)
+        rc = rollout_device_changed(r, w, before->changed.ids[i], e);
+    if (rc == 0)
+        put_hours_back(r, before);
+    return rc;
 }
 
 int rollout_tick(struct rollout *r, struct db *w, int64_t now_ms, struct outgoing out[], size_t cap,
                  size_t *n, bool *again, struct err *e)
 {
     struct sink sink = {.out = out, .cap = cap};
-    const struct marks before = marks_of(r);
+    const struct rollout_marks before = rollout_marks(r);
     *again = false;
     int rc = step_campaigns(r, w, now_ms, &sink, again, e);
     if (rc == 0)
@@ -473,7 +483,7 @@ int rollout_tick(struct rollout *r, struct db *w, int64_t now_ms, struct outgoin
     for (size_t i = 0; rc < 0 && i < sink.n; i++)
         outgoing_clear(&out[i]);
     if (rc < 0)
-        put_marks_back(r, &before);
+        put_back(r, &before);
     *n = rc == 0 ? sink.n : 0;
     return rc;
 }

@@ -219,6 +219,58 @@ static void test_paused_device(void **state)
 }
 
 /* What it is at goes on. */
+/* ---- a tick that the store undid */
+
+struct lost_tick {
+    struct world *world;
+    struct rollout_marks before;
+};
+
+/* As when the disk is full at the commit: all is undone in the store, after the tick has ended well. */
+static int tick_and_lose(struct db *db, void *arg, struct err *e)
+{
+    struct lost_tick *t = arg;
+    bool again;
+    t->before = rollout_marks(&t->world->rollout);
+    int rc = tick_once(t->world, db, &again, e);
+    return rc ? rc : err_set(e, ERR_NO_SPACE, "lost");
+}
+
+static int untick(struct world *w, struct db *db, void *arg, struct err *e)
+{
+    const struct lost_tick *t = arg;
+    return rollout_untick(&w->rollout, db, &t->before, e);
+}
+
+static void test_a_tick_that_was_lost_is_made_good(void **state)
+{
+    struct world *w = *state;
+    struct lost_tick lost = {.world = w};
+    struct err e;
+    for (int meanwhile = 0; meanwhile < 2; meanwhile++) {
+        const char *names[] = {"d1", "d2", "d3", "d4"}, *one = names[2 * meanwhile],
+                   *other = names[2 * meanwhile + 1];
+        device_there(w, one, "1.0");
+        device_there(w, other, "1.0");
+        set_paused(w, one, true);
+        set_paused(w, other, true);
+        with_policy(w, meanwhile ? "3.0" : "2.0", "{}");
+        assert_int_equal(w->sent, 0);
+        set_paused(w, one, false);
+        changed(w, one);
+        forget(w);
+        assert_int_equal(store_write(w->store, tick_and_lose, &lost, &e), -ERR_NO_SPACE);
+        assert_int_equal(w->sent, 1);
+        if (meanwhile) { /* what was asked for since stays asked for */
+            set_paused(w, other, false);
+            changed(w, other);
+        }
+        must(w, untick, &lost);
+        tick(w);
+        assert_int_equal(w->sent, 1 + meanwhile);
+    }
+}
+
 static void test_paused_while_at_work(void **state)
 {
     struct world *w = *state;
@@ -435,6 +487,7 @@ int main(void)
         T(test_time_outs_and_rollbacks_are_failures),
         T(test_ended_by_hand),
         T(test_paused_device),
+        T(test_a_tick_that_was_lost_is_made_good),
         T(test_paused_while_at_work),
         T(test_pinned_device),
         T(test_pinned_to_what_comes),
