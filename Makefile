@@ -7,7 +7,7 @@
 #   make soak HOURS=24       everything at once for so long: how memory and descriptors grow; fractions are fine
 #   make overload SECONDS=600           twice of what it can do
 #   make kill       otad killed under load, ROUNDS=300 times; make torture: each of its system calls fails, or is its last
-#   make nightly    both, at length
+#   make nightly    both at length, all tests under each sanitizer, fuzzing, an hour's soak: about 15 hours
 #   make away       a fleet of DEVICES whose broker is away for SECONDS
 #   make fuzz       parsers against bytes that libFuzzer thinks up, FUZZ_SECONDS=60 each; FUZZERS='head url' for some
 #   make coverage   lines and branches that the tests reach, for each room; fails below the goals
@@ -278,12 +278,14 @@ unit: $(UNIT) $(FUZZERS:%=$(BUILD)/replay/%) $(BUILD)/replay/faulty_api
 	if [ -n "$$failed" ]; then echo "unit: failed:$$failed"; exit 1; fi; \
 	echo "unit: $(words $(UNIT)) programs passed, $(words $(FUZZERS)) corpora replayed"
 
+# some of them: TESTS='tests/system/test_tls.py tests/system/test_limits.py'
+TESTS ?= tests/system
 PYTEST = $(SANITIZERS) OTAD_BUILD=$(abspath $(BUILD)) PYTHONDONTWRITEBYTECODE=1 \
 	$(NO_ASLR) $(PYTHON) -m pytest -q -p no:cacheprovider
 
 HELPERS := $(PRELOADS) $(BUILD)/reports
 system: all $(HELPERS)
-	$(PYTEST) tests/system
+	$(PYTEST) $(TESTS)
 
 # Both are long; a sample of each runs with the tests. STRIDE leaves calls out, MALLOC_STRIDE those for memory: there are
 # a hundred thousand of them until the first start is over.
@@ -306,9 +308,15 @@ away: deps-test
 	$(MAKE) all $(HELPERS)
 	$(RUN_LONG) tests/system/away.py --devices $(DEVICES) --seconds $(SECONDS)
 
+# what is too long for every change; each part ends by itself
 nightly: deps-test
+	$(MAKE) reproducible
 	$(MAKE) kill ROUNDS=1000
 	$(MAKE) torture MALLOC_STRIDE=5
+	$(MAKE) SAN=1 test
+	$(MAKE) TSAN=1 test
+	$(MAKE) fuzz FUZZ_SECONDS=900
+	$(MAKE) soak HOURS=1
 
 # The SDKs stand where `make clean` finds them, and no check of our own sources does. They run none of their install scripts.
 SDK := build/sdk
