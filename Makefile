@@ -7,7 +7,7 @@
 #   make soak HOURS=24       everything at once for so long: how memory and descriptors grow; fractions are fine
 #   make overload SECONDS=600           twice of what it can do
 #   make kill       otad killed under load, ROUNDS=300 times; make torture: each of its system calls fails, or is its last
-#   make nightly    both at length, all tests under each sanitizer, fuzzing, an hour's soak: about 15 hours
+#   make nightly    both at length, all tests under each sanitizer, fuzzing, an hour's soak: takes a night
 #   make away       a fleet of DEVICES whose broker is away for SECONDS
 #   make fuzz       parsers against bytes that libFuzzer thinks up, FUZZ_SECONDS=60 each; FUZZERS='head url' for some
 #   make coverage   lines and branches that the tests reach, for each room; fails below the goals
