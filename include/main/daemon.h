@@ -45,6 +45,13 @@ int daemon_run(const struct settings *settings);
 int command_restore(const struct settings *settings, const char *named);
 int command_verify(const struct settings *settings, const char *named);
 
+/* ---- tick.c: what time brings to the rollout; true: more is waiting, and there is room for it */
+bool rollout_turn(struct otad *o);
+
+/* ---- upkeep.c: of the store, by the clock */
+void upkeep_minute(struct otad *o);
+void upkeep_hour(struct otad *o);
+
 /* ---- rekey.c: another keys/secret.key; exits as above */
 int rekey_run(const struct settings *settings);
 /* Where a rekey broke off: o->seal is the key that opens the store's secrets. Before anybody uses it. */

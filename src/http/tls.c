@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "client_cert.h"
+#include "waiting.h"
 
 #include <errno.h>
 #include <gnutls/gnutls.h>
@@ -16,10 +17,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #define TICKET_KEY_LIFE_MS (24 * 3600 * 1000)
 #define MAX_FRAGMENT_LENGTH                                                         \
@@ -36,10 +35,7 @@ struct credentials { /* counted: one for the process, one for each session that 
 struct tls {
     pthread_mutex_t lock;
     struct credentials *current;
-    pthread_t waiter;
-    int waiting_fd; /* epoll: sockets of handshakes that wait for their client */
-    struct tls_session *waiting;
-    bool ending; /* nobody waits any more */
+    struct waiting *waiting; /* handshakes that wait for their client */
     gnutls_datum_t ticket_key;
     int64_t ticket_key_at_ms;
 };
@@ -48,9 +44,8 @@ struct tls_session {
     struct credentials *credentials;
     gnutls_session_t session;
     struct tls *tls;
-    struct MHD_Connection *connection;
-    struct tls_session *prev, *next; /* waiting */
-    bool waits, shaken;
+    struct waiter waiter;
+    bool shaken;
     int fd;
     size_t record_bytes; /* asked for in the hello; 0 nothing, or done */
     bool gathering;
@@ -150,17 +145,6 @@ static void ticket_key_renew(struct tls *t)
     t->ticket_key_at_ms = now_ms;
 }
 
-static void *wait_for_clients(void *arg);
-
-static int start_waiting(struct tls *t)
-{
-    t->ending = false;
-    int rc = pthread_create(&t->waiter, NULL, wait_for_clients, t);
-    if (rc)
-        t->ending = true;
-    return rc;
-}
-
 int tls_open(const struct tls_pair pairs[], size_t n, const char *client_ca, struct tls **out, struct err *e)
 {
     struct credentials *c;
@@ -175,23 +159,19 @@ int tls_open(const struct tls_pair pairs[], size_t n, const char *client_ca, str
     t->current = c;
     pthread_mutex_init(&t->lock, NULL);
     ticket_key_renew(t);
-    t->waiting_fd = epoll_create1(EPOLL_CLOEXEC);
-    t->ending = true; /* until the thread is there */
-    if (t->waiting_fd < 0 || start_waiting(t) != 0) {
+    rc = waiting_start(&t->waiting, e);
+    if (rc)
         tls_close(t);
-        return err_set(e, ERR_INTERNAL, "cannot start the thread that waits for handshakes");
-    }
-    *out = t;
-    return 0;
+    else
+        *out = t;
+    return rc;
 }
 
 void tls_close(struct tls *t)
 {
     if (!t)
         return;
-    tls_stop_waiting(t);
-    if (t->waiting_fd >= 0)
-        close(t->waiting_fd);
+    waiting_close(t->waiting);
     credentials_release(t->current);
     ticket_key_drop(&t->ticket_key);
     pthread_mutex_destroy(&t->lock);
@@ -255,87 +235,14 @@ static ssize_t on_push(gnutls_transport_ptr_t to, const giovec_t *parts, int n)
     return sent;
 }
 
-/* ---- handshakes that wait for their client. libmicrohttpd 0.9.75 takes a handshake that cannot go on for
- * one that can, and asks again without end: one client that says half a hello keeps a core busy. So such a
- * connection is suspended here, and resumed when its socket has something. */
-
-static void unlink_waiting(struct tls *t, struct tls_session *s)
-{
-    if (s->prev)
-        s->prev->next = s->next;
-    else
-        t->waiting = s->next;
-    if (s->next)
-        s->next->prev = s->prev;
-    s->prev = s->next = NULL;
-    s->waits = false;
-}
-
-static void wait_for_client(struct tls_session *s)
-{
-    struct tls *t = s->tls;
-    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, .data.ptr = s};
-    pthread_mutex_lock(&t->lock);
-    if (!t->ending && !s->waits) {
-        MHD_suspend_connection(s->connection);
-        s->waits = true;
-        s->prev = NULL;
-        s->next = t->waiting;
-        if (t->waiting)
-            t->waiting->prev = s;
-        t->waiting = s;
-        if (epoll_ctl(t->waiting_fd, EPOLL_CTL_MOD, s->fd, &event) != 0 &&
-            epoll_ctl(t->waiting_fd, EPOLL_CTL_ADD, s->fd, &event) != 0) {
-            unlink_waiting(t, s);
-            MHD_resume_connection(s->connection);
-        }
-    }
-    pthread_mutex_unlock(&t->lock);
-}
-
-/* The session of an event may have been let go by tls_stop_waiting, but not ended: then it is not in wait. */
-static void resume(struct tls *t, struct tls_session *s)
-{
-    if (!s->waits)
-        return;
-    unlink_waiting(t, s);
-    MHD_resume_connection(s->connection);
-}
-
-static void *wait_for_clients(void *arg)
-{
-    struct tls *t = arg;
-    struct epoll_event events[64];
-    for (bool ending = false; !ending;) {
-        int n = epoll_wait(t->waiting_fd, events, 64, 100);
-        pthread_mutex_lock(&t->lock);
-        ending = t->ending;
-        for (int i = 0; i < n && !ending; i++)
-            resume(t, events[i].data.ptr);
-        pthread_mutex_unlock(&t->lock);
-    }
-    return NULL;
-}
-
-void tls_stop_waiting(struct tls *t)
-{
-    if (!t || t->ending)
-        return;
-    pthread_mutex_lock(&t->lock);
-    t->ending = true;
-    while (t->waiting)
-        resume(t, t->waiting);
-    pthread_mutex_unlock(&t->lock);
-    pthread_join(t->waiter, NULL);
-}
-
+/* libmicrohttpd's own would do, but that a handshake that cannot go on must wait (waiting.h). */
 static ssize_t on_pull(gnutls_transport_ptr_t from, void *buf, size_t size)
 {
     struct tls_session *s = from;
     ssize_t n = recv(s->fd, buf, size, 0);
     int why = errno;
     if (n < 0 && why == EAGAIN && !s->shaken)
-        wait_for_client(s);
+        waiting_add(s->tls->waiting, &s->waiter);
     errno = why;
     return n;
 }
@@ -345,6 +252,12 @@ static int on_pull_timeout(gnutls_transport_ptr_t from, unsigned ms)
     struct tls_session *s = from;
     struct pollfd p = {.fd = s->fd, .events = POLLIN};
     return poll(&p, 1, ms > INT_MAX ? -1 : (int)ms);
+}
+
+void tls_stop_waiting(struct tls *t)
+{
+    if (t)
+        waiting_stop(t->waiting);
 }
 
 struct tls_session *tls_session_begin(struct tls *t, struct MHD_Connection *connection, int fd)
@@ -357,7 +270,7 @@ struct tls_session *tls_session_begin(struct tls *t, struct MHD_Connection *conn
     s->session = info->tls_session;
     s->fd = fd;
     s->tls = t;
-    s->connection = connection;
+    s->waiter = (struct waiter){.connection = connection, .fd = fd};
     pthread_mutex_lock(&t->lock);
     s->credentials = t->current;
     atomic_fetch_add(&s->credentials->users, 1);

@@ -4,8 +4,6 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "model/board.h"
-#include "store/certificate.h"
-#include "store/old_secret.h"
 #include "store/token.h"
 
 #include <errno.h>
@@ -19,12 +17,10 @@
 #include <sys/wait.h>
 #include <sysexits.h>
 
-#define TICK_MS        1000
-#define TICK_OFFERS    512
-#define FLUSH_MS       60000
-#define HOURLY_MS      3600000
-#define DRAIN_MS       30000
-#define IDEMPOTENCY_MS 86400000 /* how long a repeated POST is recognised */
+#define TICK_MS   1000
+#define FLUSH_MS  60000
+#define HOURLY_MS 3600000
+#define DRAIN_MS  30000
 
 /* Handlers wake the main thread by it; a signal-like hint, so the one global. */
 static int wake_fd = -1;
@@ -34,106 +30,6 @@ static void wake(void)
     uint64_t one = 1;
     ssize_t n = write(wake_fd, &one, sizeof one);
     (void)n;
-}
-
-struct tick {
-    struct rollout *rollout;
-    int64_t now_ms;
-    size_t cap, n;
-    bool again;
-    struct rollout_marks before; /* the writer's */
-    bool undone;                 /* the last one was */
-    struct outgoing out[TICK_OFFERS];
-};
-
-static int run_tick(struct db *w, void *arg, struct err *e)
-{
-    struct tick *t = arg;
-    int rc = t->undone ? rollout_untick(t->rollout, w, &t->before, e) : 0;
-    if (rc)
-        return rc;
-    t->undone = false;
-    t->before = rollout_marks(t->rollout);
-    return rollout_tick(t->rollout, w, t->now_ms, t->out, t->cap, &t->n, &t->again, e);
-}
-
-/* Returns whether more is waiting. Offers leave after the commit; where it failed, none does. */
-static bool tick(struct otad *o, struct tick *t)
-{
-    struct err e;
-    size_t room = mqtt_room(o->mqtt);
-    bool failed = t->undone;
-    t->now_ms = clock_wall_ms();
-    t->cap = room < TICK_OFFERS ? room : TICK_OFFERS;
-    t->n = 0;
-    t->again = false;
-    if (store_write(o->store, run_tick, t, &e) < 0) {
-        t->undone = true;
-        board_set(BOARD_STORE, false, "the rollout's tick failed: %.100s", e.text);
-        if (!failed) /* what fails tends to fail every second */
-            log_error("the rollout's tick failed: %s", e.text);
-        for (size_t i = 0; i < t->n; i++)
-            outgoing_clear(&t->out[i]);
-        return false;
-    }
-    if (failed)
-        board_set(BOARD_STORE, true, "ok");
-    mqtt_send(o->mqtt, t->out, t->n);
-    if (!t->again)
-        o->rollout.done_to_ms = t->now_ms;
-    return t->again && room > 0;
-}
-
-struct upkeep {
-    struct otad *otad;
-    bool more;
-};
-
-static int flush_presence(struct db *w, void *arg, struct err *e)
-{
-    struct upkeep *u = arg;
-    return presence_flush(u->otad->rollout.presence, w, 2000, &u->more, e);
-}
-
-static int forget_requests(struct db *w, void *arg, struct err *e)
-{
-    (void)arg;
-    return idempotency_forget(w, clock_wall_ms() - IDEMPOTENCY_MS, e);
-}
-
-static int forget_secrets(struct db *w, void *arg, struct err *e)
-{
-    (void)arg;
-    return old_secrets_forget(w, clock_wall_ms(), e);
-}
-
-static int forget_certificates(struct db *w, void *arg, struct err *e)
-{
-    (void)arg;
-    return certificate_forget(w, clock_wall_ms() - CERTIFICATE_LISTED_MS, e);
-}
-
-static int flush_token_uses(struct db *w, void *arg, struct err *e)
-{
-    struct upkeep *u = arg;
-    return token_uses_flush(u->otad->http_env.token_uses, w, 1000, &u->more, e);
-}
-
-static void write_token_uses(struct otad *o)
-{
-    struct err e;
-    struct upkeep u = {.otad = o, .more = true};
-    while (u.more && store_write(o->store, flush_token_uses, &u, &e) == 0)
-        ;
-}
-
-static void each_minute(struct otad *o)
-{
-    struct err e;
-    struct upkeep u = {.otad = o, .more = true};
-    while (u.more && store_write(o->store, flush_presence, &u, &e) == 0)
-        ;
-    write_token_uses(o);
 }
 
 /* The broker takes what it finds, and would serve a certificate without its key: it is asked only when the
@@ -176,12 +72,7 @@ static void each_hour(struct otad *o)
 {
     struct err e;
     bool renewed;
-    if (store_write(o->store, forget_requests, NULL, &e) < 0)
-        log_error("cannot forget old idempotency keys: %s", e.text);
-    if (store_write(o->store, forget_certificates, NULL, &e) < 0)
-        log_error("cannot forget certificates that ended: %s", e.text);
-    if (store_write(o->store, forget_secrets, NULL, &e) < 0)
-        log_error("cannot forget replaced secrets: %s", e.text);
+    upkeep_hour(o);
     if (setup_certificates(o, &renewed, &e) < 0)
         log_error("cannot look after the certificate: %s", e.text);
     if (renewed)
@@ -216,9 +107,7 @@ static bool take_signals(struct otad *o, int fd)
 
 static void loop(struct otad *o, int signal_fd)
 {
-    static struct tick t; /* its offers are too large for a stack */
     int64_t next_tick = 0, next_minute = clock_mono_ms() + FLUSH_MS, next_hour = clock_mono_ms() + HOURLY_MS;
-    t.rollout = &o->rollout;
     for (;;) {
         int64_t now = clock_mono_ms();
         struct pollfd fds[] = {{.fd = signal_fd, .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}};
@@ -234,14 +123,14 @@ static void loop(struct otad *o, int signal_fd)
         now = clock_mono_ms();
         if (now < next_tick)
             continue;
-        next_tick = tick(o, &t) ? now : now + TICK_MS;
+        next_tick = rollout_turn(o) ? now : now + TICK_MS;
         keeper_tick(o->keeper, clock_wall_ms());
         disk_tick(&o->disk);
         retention_tick(&o->retention, &o->settings, o->store);
         if (o->broker)
             broker_tick(o->broker, now);
         if (now >= next_minute) {
-            each_minute(o);
+            upkeep_minute(o);
             next_minute = now + FLUSH_MS;
         }
         if (now >= next_hour) {
@@ -415,7 +304,7 @@ static void stop(struct otad *o)
         broker_stop(o->broker);
     scrub_stop(o->scrub);
     if (o->store && o->rollout.presence)
-        each_minute(o);
+        upkeep_minute(o);
     keeper_stop(o->keeper);
     if (o->store)
         store_close(o->store);

@@ -56,7 +56,8 @@ struct migration {
 struct migration db_migration(size_t i);
 size_t db_migrations(void);
 
-/* Whether it is a store of a schema up to newest. *version is 0 for a file that nobody has written to yet. */
+/* identity.c: whether it is a store of a schema up to newest. *version is 0 for a file that nobody has
+ * written to yet. */
 int identify(struct db *db, const char *path, int newest, int64_t *version, struct err *e);
 /* Makes an empty file a store, brings an older one up to date (a copy beside it first), refuses what is none,
  * is damaged
