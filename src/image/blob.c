@@ -1,7 +1,8 @@
-#include "blob_private.h"
+#include "image/blob.h"
 
 #include "base/file.h"
 #include "base/str.h"
+#include "blob_private.h"
 
 #include <dirent.h>
 #include <errno.h>
