@@ -301,7 +301,8 @@ static void build_house(void)
     env.token_uses = token_uses_open();
     static atomic_bool halt;
     snprintf(path, sizeof path, "%s/backups", folder);
-    env.backups = backups_open(&(struct backups_setup){env.store, folder, path, 1, &halt});
+    env.backups = backups_open(&(struct backups_setup){
+        .store = env.store, .data_dir = folder, .dir = path, .keep = 1, .halt = &halt});
     snprintf(env.ca_path, sizeof env.ca_path, "%s/ca.pem", folder);
     snprintf(env.cert_path, sizeof env.cert_path, "%s/server.pem", folder);
     atexit(close_house);
