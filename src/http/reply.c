@@ -1,5 +1,6 @@
 #include "exchange.h"
 
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -9,6 +10,7 @@
 
 #include <errno.h>
 #include <gnutls/gnutls.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define FAILURES_A_SECOND 10
 #define RETRY_AFTER_MIN_S 5
 #define RETRY_AFTER_MAX_S 15
 
@@ -109,11 +112,26 @@ static void add_guards(struct MHD_Response *response, const struct route *route)
                             "default-src 'none'; frame-ancestors 'none'");
 }
 
+/* A client can ask for what fails as often as it likes, and a disk that is full fails for all: beyond so many
+ * lines a second they are counted. */
+static bool may_log(void)
+{
+    static _Atomic int64_t second;
+    static atomic_uint in_second;
+    int64_t now = clock_mono_ms() / 1000;
+    if (atomic_exchange(&second, now) != now) {
+        unsigned before = atomic_exchange(&in_second, 0);
+        if (before > FAILURES_A_SECOND)
+            log_error("%u more requests have failed", before - FAILURES_A_SECOND);
+    }
+    return atomic_fetch_add(&in_second, 1) < FAILURES_A_SECOND;
+}
+
 /* Errors are logged here and nowhere below, and only those that are not the client's, nor over when it comes
  * again. The path, not the target: a query may hold a signature. */
 static void log_failure(const struct exchange *x, unsigned status)
 {
-    if (status >= 500 && x->err.code != ERR_BUSY && x->request.route)
+    if (status >= 500 && x->err.code != ERR_BUSY && x->request.route && may_log())
         log_error("%s %s: %s", x->request.route->method, x->request.path, x->err.text);
 }
 

@@ -2,12 +2,13 @@
 again after an upload of the same bytes."""
 import http.client
 import os
+import time
 
 import pytest
 
 from files import pattern
 from fleet import Product
-from harness import problem, wait_until
+from harness import problem, read_reply, wait_until
 
 DATA = pattern(400_000)
 OFF = {"scrub_bytes_per_second": 0}
@@ -118,6 +119,21 @@ def test_what_cannot_be_moved_away_is_refused_where_it_is(make_otad):
     problem(get(server, firmware), 500, "uploaded again")
     assert product.upload(DATA, firmware["version"])["id"] == firmware["id"]
     assert get(server, firmware).data == DATA
+
+
+def test_who_asks_again_and_again_does_not_fill_the_log(make_otad):
+    server = make_otad(OFF)
+    product = Product(server, public=True)
+    firmware = product.upload(DATA, filename="lost.bin")
+    os.unlink(blob(server, firmware))
+    connection = server.connection()
+    before = time.monotonic()
+    for _ in range(300):
+        connection.request("GET", "/firmware/lost.bin")
+        assert read_reply(connection).status == 500
+    seconds = int(time.monotonic() - before) + 2
+    connection.close()
+    assert 1 <= server.log().count("GET /firmware/lost.bin") <= 10 * seconds
 
 
 def test_cut_while_it_is_sent(make_otad):
