@@ -61,6 +61,7 @@ int err_under(struct err *e, const char *parent)
 {
     char field[sizeof e->field];
     snprintf(field, sizeof field, "%.20s.%.40s", parent, e->field);
+    str_clean(field); /* a character may have been cut in two */
     memcpy(e->field, field, sizeof field);
     return -(int)e->code;
 }

@@ -113,6 +113,8 @@ static void what_does_not_fit_is_cut(void **state)
         err_wrap(&e, "%s", text);
         assert_true(str_is_text(e.text, sizeof e.text));
         assert_non_null(strstr(e.text, ": "));
+        err_under(&e, text);
+        assert_true(str_is_text(e.field, sizeof e.field));
     }
 }
 
