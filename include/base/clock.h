@@ -4,12 +4,18 @@
 #ifndef OTAD_BASE_CLOCK_H
 #define OTAD_BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stdint.h>
+#include <time.h>
 
 #define CLOCK_TEXT_SIZE 25 /* "2026-12-01T02:00:00.000Z" and the end */
 
 int64_t clock_wall_ms(void);
 int64_t clock_mono_ms(void);
+
+/* A condition whose timed waits end by the monotonic clock, and such an end. */
+void clock_cond_init(pthread_cond_t *condition);
+struct timespec clock_mono_until(int64_t mono_ms);
 
 /* RFC 3339 in UTC with milliseconds. Moments before 1970 and after 9999 come out as the first and the last.
  */

@@ -21,6 +21,9 @@ static inline void fd_cleanup(int *fd)
 /* dir + "/" + name; ERR_INTERNAL when it does not fit. */
 int file_path(char out[FILE_PATH_SIZE], const char *dir, const char *name, struct err *e);
 
+/* As write, but all of it: 0, or -1 with errno. */
+int file_write_all(int fd, const void *bytes, size_t len);
+
 /* Replaces path by these bytes with this mode, whatever the umask says. A link at path is replaced, not
  * followed. */
 int file_replace(const char *path, const void *bytes, size_t len, unsigned mode, struct err *e);

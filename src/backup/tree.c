@@ -26,20 +26,6 @@ static int open_plain(const char *path, int *out, struct err *e)
     return 0;
 }
 
-static int write_all(int fd, const char *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, bytes, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        bytes += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 /* Reads to the end; to_fd < 0: only reads. */
 static int pump(int fd, int to_fd, const char *path, atomic_bool *halt, struct file_sum *out, struct err *e)
 {
@@ -58,7 +44,7 @@ static int pump(int fd, int to_fd, const char *path, atomic_bool *halt, struct f
             rc = err_errno(e, "cannot read %s", path);
         else if (halt && atomic_load(halt))
             rc = err_set(e, ERR_BUSY, "otad is stopping");
-        else if (to_fd >= 0 && write_all(to_fd, piece, (size_t)n) < 0)
+        else if (to_fd >= 0 && file_write_all(to_fd, piece, (size_t)n) < 0)
             rc = err_errno(e, "cannot copy %s", path);
         else {
             digester_add(digester, piece, (size_t)n);

@@ -22,6 +22,20 @@ int64_t clock_mono_ms(void)
     return read_ms(CLOCK_MONOTONIC);
 }
 
+void clock_cond_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+struct timespec clock_mono_until(int64_t mono_ms)
+{
+    return (struct timespec){mono_ms / 1000, mono_ms % 1000 * 1000000};
+}
+
 static int64_t four_digit_years(int64_t at_ms)
 {
     static const int64_t last = 253402300799999; /* 9999-12-31T23:59:59.999Z */

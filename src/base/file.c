@@ -21,15 +21,16 @@ int file_path(char out[FILE_PATH_SIZE], const char *dir, const char *name, struc
     return 0;
 }
 
-static int write_all(int fd, const char *bytes, size_t len)
+int file_write_all(int fd, const void *bytes, size_t len)
 {
+    const char *at = bytes;
     while (len > 0) {
-        ssize_t n = write(fd, bytes, len);
+        ssize_t n = write(fd, at, len);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return -1;
-        bytes += n;
+        at += n;
         len -= (size_t)n;
     }
     return 0;
@@ -49,7 +50,7 @@ static int write_beside(const char *path, const void *bytes, size_t len, unsigne
     FD_AUTO int fd = mkostemps(temp, sizeof TEMP_END - 1, O_CLOEXEC);
     if (fd < 0)
         return err_errno(e, "cannot make a file beside %s", path);
-    if (fchmod(fd, mode) == 0 && write_all(fd, bytes, len) == 0 && fsync(fd) == 0)
+    if (fchmod(fd, mode) == 0 && file_write_all(fd, bytes, len) == 0 && fsync(fd) == 0)
         return 0;
     int rc = err_errno(e, "cannot write %s", path);
     unlink(temp);

@@ -13,13 +13,9 @@
 
 int exchanges_open(struct exchanges *set, const struct http_env *env, struct err *e)
 {
-    pthread_condattr_t monotonic;
     *set = (struct exchanges){.env = env};
     pthread_mutex_init(&set->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&set->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&set->changed);
     const struct settings *s = env->settings;
     set->throttle = throttle_open(s->login_failures, s->login_failures_per_address);
     int rc = set->throttle ? 0 : err_set(e, ERR_INTERNAL, "no memory for the slowing of logins");
@@ -40,7 +36,7 @@ void exchanges_close(struct exchanges *set)
 void exchanges_drain(struct exchanges *set, int64_t drain_ms)
 {
     int64_t end_ms = clock_mono_ms() + drain_ms;
-    struct timespec end = {end_ms / 1000, end_ms % 1000 * 1000000};
+    struct timespec end = clock_mono_until(end_ms);
     pthread_mutex_lock(&set->lock);
     set->draining = true;
     while (set->active > 0 && pthread_cond_timedwait(&set->changed, &set->lock, &end) == 0)

@@ -205,7 +205,7 @@ void watchdog_remove(struct watchdog *w, struct watched *x)
 static bool wait_a_tick(struct watchdog *w)
 {
     int64_t at_ms = clock_mono_ms() + TICK_MS;
-    struct timespec until = {at_ms / 1000, at_ms % 1000 * 1000000};
+    struct timespec until = clock_mono_until(at_ms);
     pthread_mutex_lock(&w->lock);
     while (!w->stopping && pthread_cond_timedwait(&w->wake, &w->lock, &until) == 0)
         ;
@@ -224,17 +224,13 @@ static void *run(void *arg)
 
 int watchdog_start(int64_t header_timeout_ms, int64_t min_rate, struct watchdog **out, struct err *e)
 {
-    pthread_condattr_t monotonic;
     struct watchdog *w = calloc(1, sizeof *w);
     if (!w)
         return err_set(e, ERR_INTERNAL, "no memory for the watchdog");
     w->header_timeout_ms = header_timeout_ms;
     w->min_rate = min_rate;
     pthread_mutex_init(&w->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&w->wake);
     w->running = pthread_create(&w->thread, NULL, run, w) == 0;
     if (!w->running) {
         watchdog_stop(w);

@@ -36,15 +36,10 @@ struct scrub {
 
 /* ---- waiting */
 
-static struct timespec moment_of(int64_t mono_ms)
-{
-    return (struct timespec){mono_ms / 1000, mono_ms % 1000 * 1000000};
-}
-
 /* Until then, a suspect, or the end. */
 static void wait_until(struct scrub *s, int64_t until_ms)
 {
-    struct timespec until = moment_of(until_ms);
+    struct timespec until = clock_mono_until(until_ms);
     while (!s->ending && !s->suspect_count && clock_mono_ms() < until_ms)
         pthread_cond_timedwait(&s->changed, &s->lock, &until);
 }
@@ -271,7 +266,6 @@ static int tell(struct store *store, struct err *e)
 int scrub_start(const struct settings *settings, struct store *store, struct blobs *blobs, struct scrub **out,
                 struct err *e)
 {
-    pthread_condattr_t monotonic;
     int rc = tell(store, e);
     if (rc < 0)
         return rc;
@@ -282,10 +276,7 @@ int scrub_start(const struct settings *settings, struct store *store, struct blo
     s->store = store;
     s->blobs = blobs;
     pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&s->changed);
     if (pthread_create(&s->thread, NULL, scrub_main, s) != 0) {
         free(s);
         return err_set(e, ERR_INTERNAL, "cannot start the thread that checks the files");

@@ -87,11 +87,8 @@ enum waited { WAITED_WORK, WAITED_QUIET, WAITED_END };
 static enum waited wait_for_work(struct writer *s)
 {
     enum waited found = WAITED_WORK;
-    struct timespec until;
-    int64_t at_ms = clock_mono_ms() + QUIET_MS;
+    struct timespec until = clock_mono_until(clock_mono_ms() + QUIET_MS);
 
-    until.tv_sec = at_ms / 1000;
-    until.tv_nsec = at_ms % 1000 * 1000000;
     pthread_mutex_lock(&s->lock);
     while (!s->first && found == WAITED_WORK) {
         if (s->ending)
@@ -284,7 +281,6 @@ static void *writer_main(void *arg)
 
 int writer_start(const char *path, struct db *w, struct writer **out, struct err *e)
 {
-    pthread_condattr_t monotonic;
     struct writer *s = calloc(1, sizeof *s);
 
     if (!s)
@@ -293,10 +289,7 @@ int writer_start(const char *path, struct db *w, struct writer **out, struct err
     s->well = true;
     snprintf(s->wal_path, sizeof s->wal_path, "%s-wal", path);
     pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->work, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&s->work);
     if (pthread_create(&s->thread, NULL, writer_main, s) != 0) {
         pthread_cond_destroy(&s->work);
         pthread_mutex_destroy(&s->lock);
