@@ -11,7 +11,7 @@ SDK="$TEST"
 LINT="$RUN libcmocka-dev clang clang-tidy clang-format cppcheck python3 python3-yaml"
 FUZZ="$RUN clang libclang-rt-dev"
 COVERAGE="$TEST gcovr"
-BENCH="$RUN python3 python3-paho-mqtt openssl nginx-light wrk"
+BENCH="$RUN python3 python3-paho-mqtt openssl nginx-light wrk iproute2"
 # These packages start a daemon when they are installed; otad starts its own broker, the benchmark its own nginx.
 SERVICES="mosquitto nginx"
 

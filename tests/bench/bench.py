@@ -5,6 +5,7 @@ import platform
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -29,10 +30,17 @@ def first_line(*command):
     return (done.stdout + done.stderr).splitlines()[0].strip()
 
 
+def congestion():
+    """TCP's congestion control between two ends of this loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
+
+
 def machine():
     model = [line.split(": ", 1)[1] for line in Path("/proc/cpuinfo").read_text().splitlines()
              if line.startswith("model name")]
     return {"cpu": model[0] if model else platform.machine(), "cores": os.cpu_count(), "kernel": platform.release(),
+            "congestion control": congestion(),
             "otad": first_line(BUILD / "otad", "--version"), "nginx": first_line("nginx", "-v"),
             "openssl": first_line("openssl", "version"), "wrk": first_line("wrk", "-v"),
             "mosquitto": first_line("mosquitto", "-h")}
