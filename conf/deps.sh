@@ -18,6 +18,7 @@ SERVICES="mosquitto nginx"
 # A Node from elsewhere does as well, and would not stay beside Debian's.
 if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
     SDK="$SDK nodejs npm"
+    BENCH="$BENCH nodejs npm"
 fi
 
 case "${1:-}" in

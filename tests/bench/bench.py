@@ -43,7 +43,7 @@ def machine():
             "congestion control": congestion(),
             "otad": first_line(BUILD / "otad", "--version"), "nginx": first_line("nginx", "-v"),
             "openssl": first_line("openssl", "version"), "wrk": first_line("wrk", "-v"),
-            "mosquitto": first_line("mosquitto", "-h")}
+            "mosquitto": first_line("mosquitto", "-h"), "node": first_line("node", "--version")}
 
 
 def more_descriptors():

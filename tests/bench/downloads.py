@@ -32,8 +32,8 @@ def better_nginx(stage, seconds):
     return f"sendfile {best}"
 
 
-def measured(stage, env, load, rounds, seconds):
-    return by_turns({server.name: server for server in stage.servers}, rounds,
+def measured(servers, env, load, rounds, seconds):
+    return by_turns({server.name: server for server in servers}, rounds,
                     lambda server, warms_up: wrk(server, env, load, 2 if warms_up else seconds))
 
 
@@ -45,6 +45,13 @@ def rows_of(name, found, goals, note):
             Row(f"{name}: CPU of others", "%", *pairs(found, "others", SIDES), compare=False)]
 
 
+def beside_node(stage, env, rounds, seconds):
+    found = measured([stage.servers[0], stage.start_node()], env, WHOLE, rounds, seconds)
+    names = ("otad", "node")
+    return [Row("download, TLSv1.3, beside Node", "GB/s", *pairs(found, "rate", names), goal=("ratio", ">=", 3), peer="node"),
+            Row("download, TLSv1.3, beside Node: CPU of server", "s/GB", *pairs(found, "cpu", names), peer="node")]
+
+
 def run(quick):
     rounds, seconds = (1, 1) if quick else (5, 4)
     rows = []
@@ -54,11 +61,12 @@ def run(quick):
         for protocol, cipher in PROTOCOLS:
             env = stage.client_env(protocol)
             note = {"nginx": tuning, "negotiated": same_on_both(stage, env, protocol, cipher)}
-            rows += rows_of(f"download, {protocol}", measured(stage, env, WHOLE, rounds, seconds),
+            rows += rows_of(f"download, {protocol}", measured(stage.servers, env, WHOLE, rounds, seconds),
                             {"rate": 1.25, "cpu": 0.9}, note)
         env = stage.client_env("TLSv1.3")
-        rows += rows_of("64 KiB ranges", measured(stage, env, RANGES, rounds, seconds), {"rate": 1.1}, {"nginx": tuning})
+        rows += rows_of("64 KiB ranges", measured(stage.servers, env, RANGES, rounds, seconds), {"rate": 1.1}, {"nginx": tuning})
+        rows += beside_node(stage, env, min(rounds, 3), seconds)
         crowd, crowd_s = (CROWD._replace(connections=100), 2) if quick else (CROWD, CROWD_S)
-        rows += rows_of(f"download, {crowd.connections:,} connections", measured(stage, env, crowd, rounds, crowd_s),
+        rows += rows_of(f"download, {crowd.connections:,} connections", measured(stage.servers, env, crowd, rounds, crowd_s),
                         {"rate": 1.1}, {"nginx": tuning})
     return rows

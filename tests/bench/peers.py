@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from files import pattern
-from harness import Otad, descendants, free_ports, wait_until
+from harness import BUILD, Otad, descendants, free_ports, wait_until
 
 HERE = Path(__file__).resolve().parent
 CORES = os.cpu_count()
@@ -57,13 +57,41 @@ class Nginx:
         return [self.process.pid] + [pid for pid, _ in descendants(self.process.pid)]
 
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            for pid in reversed(self.pids()):
-                os.kill(pid, signal.SIGKILL)
-            self.process.wait()
+        end(self.process, self.pids())
+
+
+class Node:
+    """A workshop's server of firmware in Express: one process."""
+
+    def __init__(self, root, certs):
+        self.port = free_ports(1)[0]
+        Path(root, "bench.bin").write_bytes(FILE)
+        self.process = subprocess.Popen(["node", BUILD / "bench" / "node" / "server.js", str(self.port), root,
+                                         certs / "server.pem", certs / "server.key"], stdin=subprocess.DEVNULL)
+        self.target = "/firmware/bench.bin"
+
+    def ready(self):
+        assert self.process.poll() is None, "node ended"
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", self.port)).close()
+            return True
+        return False
+
+    def pids(self):
+        return [self.process.pid]
+
+    def stop(self):
+        end(self.process, self.pids())
+
+
+def end(process, pids):
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        for pid in reversed(pids):
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
 
 
 class Server:
@@ -107,16 +135,22 @@ class Stage(contextlib.ExitStack):
         self.otad.ok("POST", "/products", {"key": "bench", "protocol": "native", "public": True})
         self.otad.ok("PUT", "/firmware?product=bench&version=1&filename=bench.bin", body=FILE)
         otad = Server("otad", self.otad.https_port, "/firmware/bench.bin", lambda: [self.otad.pid])
+        self.check_file(otad)
         self.servers = [otad, self.start_nginx(sendfile)]
-        for server in self.servers:
-            self.check_file(server)
         return self.servers
 
     def start_nginx(self, sendfile="off"):
-        nginx = Nginx(self.folder(), self.otad.data / "certs", sendfile)
-        self.callback(nginx.stop)
-        wait_until(nginx.ready, 10, "the start of nginx")
-        return Server("nginx", nginx.port, nginx.target, nginx.pids)
+        return self.start_peer("nginx", Nginx(self.folder(), self.otad.data / "certs", sendfile))
+
+    def start_node(self):
+        return self.start_peer("node", Node(self.folder(), self.otad.data / "certs"))
+
+    def start_peer(self, name, peer):
+        self.callback(peer.stop)
+        wait_until(peer.ready, 20, f"the start of {name}")
+        server = Server(name, peer.port, peer.target, peer.pids)
+        self.check_file(server)
+        return server
 
     def context(self):
         """For Python's clients: TLS 1.3 alone, the server's certificate checked."""

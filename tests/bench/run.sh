@@ -28,13 +28,13 @@ if [ -z "${BENCH_NAMESPACE:-}" ]; then
 fi
 
 build=${1:-build}
-for program in otad bench/mqtt_files bench/growth; do
-    [ -x "$build/$program" ] || {
+for program in otad bench/mqtt_files bench/growth bench/node/server.js; do
+    [ -e "$build/$program" ] || {
         echo "run.sh: $build/$program is missing: run make bench" >&2
         exit 2
     }
 done
-for program in nginx wrk openssl; do
+for program in nginx wrk openssl node; do
     # nginx lies where an ordinary user's PATH does not look
     PATH=$PATH:/usr/sbin command -v $program >/dev/null || {
         echo "run.sh: $program is missing: sh conf/deps.sh bench" >&2
