@@ -34,10 +34,11 @@ ORDER BY id DESC LIMIT 1
 -- and again it is an offer: what the product's keys do not stand for is none.
 -- name: firmware_get_public
 SELECT p.key, f.*
-FROM product p CROSS JOIN firmware f ON f.product_id = p.id AND f.filename = :filename
-WHERE p.public = 1 AND p.enabled = 1 AND f.delta_from = '' AND f.withdrawn_at_ms = 0
-  AND NOT EXISTS (SELECT 1 FROM odd_file o WHERE o.firmware_id = f.id)
-ORDER BY f.id DESC LIMIT 1
+FROM firmware f JOIN product p ON p.id = f.product_id
+WHERE f.id = (SELECT max(n.id)
+              FROM product o CROSS JOIN firmware n ON n.product_id = o.id AND n.filename = :filename
+              WHERE o.public = 1 AND o.enabled = 1 AND n.delta_from = '' AND n.withdrawn_at_ms = 0
+                AND NOT EXISTS (SELECT 1 FROM odd_file x WHERE x.firmware_id = n.id))
 
 -- name: firmware_list
 SELECT p.key, f.*

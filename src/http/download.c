@@ -17,8 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Over TLS every block is at least one record and one system call; beyond 64 KiB only the memory grows. */
-#define BLOCK_BYTES (32 * 1024)
+/* A record of TLS, which is what one of libmicrohttpd's turns sends: a larger block is not sent sooner, and is zeroed first. */
+#define BLOCK_BYTES (16 * 1024)
 /* Small answers leave in one piece with their head: small clients expect one segment. */
 #define SMALL_BYTES (16 * 1024)
 
