@@ -1,5 +1,5 @@
-"""bench.py RESULTS: every row, as a table on stdout and as JSON in RESULTS. run.sh calls it."""
-import json
+"""bench.py RESULTS DOCS: every row, as a table on stdout and as JSON in RESULTS; where nothing was cut short, in DOCS/benchmarks.md
+and .json too. run.sh calls it."""
 import os
 import platform
 import resource
@@ -17,6 +17,7 @@ import downloads
 import drippers
 import growth
 import mqtt_files
+import report
 from harness import BUILD
 from rows import table
 
@@ -53,20 +54,22 @@ def more_descriptors():
 
 
 def main():
-    quick, results = bool(os.environ.get("QUICK")), Path(sys.argv[1])
+    quick, results, docs = bool(os.environ.get("QUICK")), *map(Path, sys.argv[1:3])
     os.environ["PATH"] += ":/usr/sbin"
     # so that an end from outside still ends the servers and removes their folders
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended before all was measured"))
     more_descriptors()
     started = time.time()
     rows = [row for suite in SUITES for row in suite(quick)]
+    found = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), "took_s": round(time.time() - started),
+             "quick": quick, "machine": machine(), "rows": [row.as_json() for row in rows]}
     results.parent.mkdir(parents=True, exist_ok=True)
-    results.write_text(json.dumps({
-        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), "took_s": round(time.time() - started, 1),
-        "quick": quick, "machine": machine(), "rows": [row.as_json() for row in rows]}, indent=1) + "\n")
+    results.write_text(report.as_json(found))
     print(table(rows, judged=not quick))
     if quick:
         print("QUICK: only the harness was tried; these figures mean nothing")
+    else:
+        report.publish(found, table(rows), docs)
 
 
 if __name__ == "__main__":

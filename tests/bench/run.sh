@@ -1,7 +1,7 @@
 #!/bin/sh
-# run.sh BUILD: otad beside its peers on this machine, as docs/benchmarks.md describes: a table on stdout, and
-# BUILD/bench/results.json. `make bench` calls it. QUICK=1 runs everything small and short: it shows that the harness
-# works, and its figures mean nothing.
+# run.sh BUILD: otad beside its peers on this machine, as docs/benchmarks.md describes: a table on stdout,
+# BUILD/bench/results.json, and the results in docs/benchmarks.md and .json. `make bench` calls it. QUICK=1 runs
+# everything small and short, and leaves docs/ alone: it shows that the harness works, and its figures mean nothing.
 #
 # Where it is allowed to, it runs in a network namespace of its own, whose loopback has the kernel's usual congestion
 # control: the machine may have chosen another, which paces what never leaves the machine.
@@ -45,4 +45,4 @@ build=$(cd "$build" && pwd)
 # servers are started, awaited and ended as the system tests do it
 export OTAD_BUILD="$build" PYTHONPATH="$here/../system" PYTHONDONTWRITEBYTECODE=1
 exec timeout -k 20 "$([ -n "${QUICK:-}" ] && echo 240 || echo 1200)" \
-    "${PYTHON:-/usr/bin/python3}" "$here/bench.py" "$build/bench/results.json"
+    "${PYTHON:-/usr/bin/python3}" "$here/bench.py" "$build/bench/results.json" "$here/../../docs"
