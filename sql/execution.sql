@@ -21,11 +21,10 @@ SELECT execution_id, ord, device_id, module, firmware_id FROM part WHERE executi
 SELECT * FROM execution_of_campaign x
 WHERE x.id = :id;
 
--- What is not over for a device: what is active first, then the newest campaign.
+-- What is not over for a device, in no order.
 -- name: execution_live
 SELECT * FROM execution_of_campaign x
-WHERE x.device_id = :device_id AND x.state < 7
-ORDER BY x.state >= 2 DESC, x.campaign_id DESC LIMIT :cap;
+WHERE x.device_id = :device_id AND x.state < 7;
 
 -- Live executions of a device whose next part is this module: the version they bring, and the one that they offered. What
 -- puts it back is not done before that which it puts back is over: until then it has the old version still.

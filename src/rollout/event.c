@@ -177,15 +177,19 @@ static int reported_execution(struct db *w, const struct party *p, int64_t id, s
     return rc < 0 ? rc : out->device_id == p->device_id && execution_is_active(out->state);
 }
 
-/* What a device says of its execution; to: where it says that stands. */
+/* What a device says of its execution; to: where it says that stands. *at_work: it goes on with it, and there
+ * is nothing to offer or to find out (invariant 2). */
 static int on_report(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
-                     enum execution_state to, int64_t now_ms, struct err *e)
+                     enum execution_state to, int64_t now_ms, bool *at_work, struct err *e)
 {
     struct execution x = {0};
     int rc = reported_execution(w, p, ev->execution_id, &x, e);
     if (rc == 0)
         execution_ignored(r); /* invariants 1 and 4 */
-    return rc <= 0 ? rc : execution_said(r, w, p, &x, to, false, ev, now_ms, e);
+    if (rc > 0)
+        rc = execution_said(r, w, p, &x, to, false, ev, now_ms, e);
+    *at_work = rc == 0 && execution_is_active(x.state) && !x.silent;
+    return rc;
 }
 
 /* A device that is not registered: its first INFORM may register it. 1: it is registered now. */
@@ -233,7 +237,7 @@ static bool asks_by_itself(const struct device_event *ev)
 static int take(struct rollout *r, struct db *w, const struct party *p, const struct device_event *ev,
                 int64_t now_ms, struct outgoing out[ROLLOUT_SENDS_MAX], size_t *sends, struct err *e)
 {
-    bool rejected = ev->reason == REASON_REJECTED;
+    bool rejected = ev->reason == REASON_REJECTED, at_work = false;
     int rc = 0;
     switch (ev->kind) {
     case EVENT_JOB:
@@ -242,15 +246,15 @@ static int take(struct rollout *r, struct db *w, const struct party *p, const st
         rc = on_inform(w, p, ev, now_ms, e);
         break;
     case EVENT_PROGRESS:
-        rc = on_report(r, w, p, ev, ev->state, now_ms, e);
+        rc = on_report(r, w, p, ev, ev->state, now_ms, &at_work, e);
         break;
     case EVENT_ERROR:
-        rc = on_report(r, w, p, ev, rejected ? EXECUTION_REJECTED : EXECUTION_FAILED, now_ms, e);
+        rc = on_report(r, w, p, ev, rejected ? EXECUTION_REJECTED : EXECUTION_FAILED, now_ms, &at_work, e);
         break;
     default:
         break;
     }
-    if (ev->more_follows)
+    if (ev->more_follows || at_work)
         return rc;
     if (rc == 0 && again_after(p, ev->kind) != AGAIN_NOTHING)
         rc = execution_take_in(w, p, now_ms, e);

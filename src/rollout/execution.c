@@ -89,16 +89,39 @@ int execution_of_device(struct db *db, int64_t campaign_id, int64_t device_id, s
     return rc < 0 ? rc : 1;
 }
 
+static bool comes_before(const struct execution *a, const struct execution *b)
+{
+    bool a_active = execution_is_active(a->state), b_active = execution_is_active(b->state);
+    return a_active != b_active ? a_active : a->campaign_id > b->campaign_id;
+}
+
+/* What comes last falls out where all places are taken. */
+static void put_in_order(struct execution out[LIVE_MAX], size_t *n, const struct execution *x)
+{
+    size_t at = *n;
+    while (at > 0 && comes_before(x, &out[at - 1]))
+        at--;
+    if (at == LIVE_MAX)
+        return;
+    if (*n < LIVE_MAX)
+        ++*n;
+    memmove(&out[at + 1], &out[at], (*n - at - 1) * sizeof *out);
+    out[at] = *x;
+}
+
+/* Ordered here: for a row or two SQLite would make a table, which takes longer than all else. */
 int execution_live(struct db *db, int64_t device_id, struct execution out[LIVE_MAX], size_t *n, struct err *e)
 {
     struct stmt *s STMT_AUTO = db_stmt(db, Q_EXECUTION_LIVE);
-    bind_int(s, ":device_id", device_id);
-    bind_int(s, ":cap", LIVE_MAX);
+    struct execution x;
     size_t found = 0;
     int rc;
-    while ((rc = stmt_step(s, e)) > 0)
-        if ((rc = execution_read(s, &out[found++], e)) < 0)
+    bind_int(s, ":device_id", device_id);
+    while ((rc = stmt_step(s, e)) > 0) {
+        if ((rc = execution_read(s, &x, e)) < 0)
             return rc;
+        put_in_order(out, &found, &x);
+    }
     if (rc == 0)
         *n = found;
     return rc;
