@@ -21,6 +21,7 @@ struct mqtt_env {
     /* looks at a file that cannot be read; may be NULL */
     void (*suspect)(void *arg, const char *sha256);
     void *suspect_arg;
+    void (*wake)(void); /* mqtt_room, which was 0, is not any more; may be NULL */
 };
 
 struct mqtt;

@@ -17,7 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A record of TLS, which is what one of libmicrohttpd's turns sends: a larger block is not sent sooner, and is zeroed first. */
+/* A record of TLS, which is what libmicrohttpd sends in a turn. A larger block is sent no sooner, and zeroed
+ * first. */
 #define BLOCK_BYTES (16 * 1024)
 /* Small answers leave in one piece with their head: small clients expect one segment. */
 #define SMALL_BYTES (16 * 1024)

@@ -227,7 +227,8 @@ static int start_mqtt(struct otad *o, struct err *e)
                            .rollout = &o->rollout,
                            .blobs = o->blobs,
                            .suspect = scrub_suspect,
-                           .suspect_arg = o->scrub};
+                           .suspect_arg = o->scrub,
+                           .wake = wake};
     /* a listener of mosquitto's has one certificate: the one that all devices can use */
     const struct http_env *h = &o->http_env;
     bool rsa = *h->rsa_cert_path;

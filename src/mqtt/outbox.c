@@ -113,7 +113,18 @@ size_t outbox_waiting(struct outbox *o)
 size_t outbox_room(struct outbox *o)
 {
     pthread_mutex_lock(&o->lock);
-    size_t n = o->n + o->unacknowledged, room = o->open && n < OUTBOX_ROOM ? OUTBOX_ROOM - n : 0;
+    size_t n = o->n + o->unacknowledged;
+    size_t room = o->open && n <= OUTBOX_ROOM - OUTBOX_LEAST ? OUTBOX_ROOM - n : 0;
+    o->wanted = room == 0;
     pthread_mutex_unlock(&o->lock);
     return room;
+}
+
+bool outbox_is_roomy(struct outbox *o)
+{
+    pthread_mutex_lock(&o->lock);
+    bool roomy = o->wanted && o->open && o->n + o->unacknowledged <= OUTBOX_ROOM / 2;
+    o->wanted = o->wanted && !roomy;
+    pthread_mutex_unlock(&o->lock);
+    return roomy;
 }

@@ -11,6 +11,7 @@
 
 #define OUTBOX_WINDOW 1000  /* messages sent and not yet acknowledged */
 #define OUTBOX_ROOM   2000  /* what those who can wait may fill it to: main asks mqtt_room */
+#define OUTBOX_LEAST  500   /* less room is none: a transaction for a few offers costs as much as for many */
 #define OUTBOX_MAX    65536 /* what answers to devices may fill it to; more of them are dropped */
 
 struct outbox {
@@ -19,6 +20,7 @@ struct outbox {
     struct letter *ring;
     size_t cap, first, n;
     size_t unacknowledged;
+    bool wanted; /* somebody asked for room, and there was none */
 };
 
 void outbox_init(struct outbox *o);
@@ -38,7 +40,10 @@ bool outbox_take(struct outbox *o, struct letter *out);
 /* n messages count as sent (n < 0: were acknowledged, or could not be sent after all). */
 void outbox_sent(struct outbox *o, int n);
 
+/* For those who can wait. */
 size_t outbox_room(struct outbox *o);
+/* Half of it is free, and there was none when it was last asked for: true once. */
+bool outbox_is_roomy(struct outbox *o);
 /* Queued or not yet acknowledged. */
 size_t outbox_waiting(struct outbox *o);
 

@@ -93,4 +93,6 @@ void sender_turn(struct mqtt *m)
     send_kicks(m);
     send_due(m);
     send_blocks(m);
+    if (outbox_is_roomy(&m->outbox) && m->env.wake)
+        m->env.wake();
 }

@@ -97,6 +97,35 @@ static void test_window(void **state)
     outbox_free(&o);
 }
 
+/* Who was told that there is no room learns of it once, when there is plenty. */
+static void test_room_again(void **state)
+{
+    (void)state;
+    struct outbox o;
+    struct letter out;
+    outbox_init(&o);
+    assert_int_equal(outbox_room(&o), 0);
+    assert_false(outbox_is_roomy(&o)); /* the broker is away */
+    outbox_open(&o);
+    assert_true(outbox_is_roomy(&o));
+    assert_false(outbox_is_roomy(&o));
+    add(&o, 0, OUTBOX_ROOM - OUTBOX_LEAST, true, 0);
+    assert_int_equal(outbox_room(&o), OUTBOX_LEAST);
+    assert_false(outbox_is_roomy(&o));
+    add(&o, 0, 1, true, 0);
+    assert_int_equal(outbox_room(&o), 0); /* a little less is none */
+    for (size_t left = OUTBOX_ROOM - OUTBOX_LEAST + 1; left > OUTBOX_ROOM / 2; left--) {
+        assert_false(outbox_is_roomy(&o));
+        assert_true(outbox_take(&o, &out));
+        message_clear(&out.message);
+        outbox_sent(&o, -1);
+    }
+    assert_true(outbox_is_roomy(&o));
+    assert_false(outbox_is_roomy(&o));
+    assert_int_equal(outbox_room(&o), OUTBOX_ROOM / 2);
+    outbox_free(&o);
+}
+
 static void test_limit(void **state)
 {
     (void)state;
@@ -113,10 +142,8 @@ static void test_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_closed),
-        cmocka_unit_test(test_order),
-        cmocka_unit_test(test_window),
-        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_closed),     cmocka_unit_test(test_order), cmocka_unit_test(test_window),
+        cmocka_unit_test(test_room_again), cmocka_unit_test(test_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
