@@ -33,7 +33,7 @@ void hmac_sha256(const void *key, size_t key_len, const void *bytes, size_t len,
                  unsigned char out[SHA256_BYTES]);
 
 /* HMAC with the hash that devices choose; MD5 and SHA-1 are not broken in it. The length in bytes. */
-enum hash { HASH_MD5, HASH_SHA1, HASH_SHA256 };
+enum hash { HASH_MD5, HASH_SHA1, HASH_SHA256, HASHES };
 #define HMAC_BYTES_MAX SHA256_BYTES
 size_t hmac(enum hash hash, const void *key, size_t key_len, const void *bytes, size_t len,
             unsigned char out[HMAC_BYTES_MAX]);

@@ -3,8 +3,12 @@
 #include "base/str.h"
 
 #include <errno.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
+#include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -90,18 +94,46 @@ void digester_end(struct digester *d, struct digests *out)
     free(d);
 }
 
+/* OpenSSL looks an algorithm up by its name each time that it is asked for one, which takes longer than the
+ * digest of a line: they are looked up once, and kept until the process ends. */
+static struct {
+    pthread_once_t once;
+    EVP_MD *sha256;
+    EVP_MAC_CTX *hmac[HASHES]; /* without a key: what is copied for each use */
+} found = {.once = PTHREAD_ONCE_INIT};
+
+static void find_algorithms(void)
+{
+    static const char *const names[HASHES] = {
+        [HASH_MD5] = "MD5", [HASH_SHA1] = "SHA1", [HASH_SHA256] = "SHA256"};
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    found.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    must(mac && found.sha256);
+    for (int i = 0; i < HASHES; i++) {
+        OSSL_PARAM params[] = {
+            OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)(uintptr_t)names[i], 0),
+            OSSL_PARAM_construct_end()};
+        found.hmac[i] = EVP_MAC_CTX_new(mac);
+        must(found.hmac[i] && EVP_MAC_CTX_set_params(found.hmac[i], params) == 1);
+    }
+    EVP_MAC_free(mac); /* each context has a share of it */
+}
+
 void sha256(const void *bytes, size_t len, unsigned char out[SHA256_BYTES])
 {
-    must(EVP_Digest(bytes, len, out, NULL, EVP_sha256(), NULL) == 1);
+    pthread_once(&found.once, find_algorithms);
+    must(EVP_Digest(bytes, len, out, NULL, found.sha256, NULL) == 1);
 }
 
 size_t hmac(enum hash hash, const void *key, size_t key_len, const void *bytes, size_t len,
             unsigned char out[HMAC_BYTES_MAX])
 {
-    static const char *const names[] = {[HASH_MD5] = "MD5", [HASH_SHA1] = "SHA1", [HASH_SHA256] = "SHA256"};
     size_t written;
-    must(EVP_Q_mac(NULL, "HMAC", NULL, names[hash], NULL, key, key_len, bytes, len, out, HMAC_BYTES_MAX,
-                   &written) != NULL);
+    pthread_once(&found.once, find_algorithms);
+    EVP_MAC_CTX *ctx = EVP_MAC_CTX_dup(found.hmac[hash]);
+    must(ctx && EVP_MAC_init(ctx, key, key_len, NULL) == 1 && EVP_MAC_update(ctx, bytes, len) == 1 &&
+         EVP_MAC_final(ctx, out, &written, HMAC_BYTES_MAX) == 1);
+    EVP_MAC_CTX_free(ctx);
     return written;
 }
 
