@@ -12,10 +12,12 @@ SELECT :campaign_id, j.value >> 6, j.value & 63, (j.value & 63) <= :started, :no
 INSERT INTO execution_module (execution_id, ord, device_id, module, firmware_id, goal_id)
 VALUES (:execution_id, :ord, :device_id, :module, :firmware_id, :goal_id);
 
--- Rows for the modules that have none yet.
+-- Rows for the modules that have none yet; a goal that is not every device's has its row.
 -- name: execution_modules_make
 INSERT OR IGNORE INTO execution_module (execution_id, ord, device_id, module, firmware_id)
-SELECT execution_id, ord, device_id, module, firmware_id FROM part WHERE execution_id = :id;
+SELECT x.id, k.ord, x.device_id, k.module, k.firmware_id
+FROM execution x JOIN campaign_firmware k ON k.campaign_id = x.campaign_id
+WHERE x.id = :id AND k.by_device = 0;
 
 -- name: execution_get
 SELECT * FROM execution_of_campaign x
@@ -203,14 +205,14 @@ ORDER BY x.id DESC LIMIT :cap;
 -- name: party_get
 SELECT p.id, p.enabled, p.enrolment = 'open', p.protocol, p.version_scheme, p.success = 'report',
        d.id, d.enabled, d.paused, p.key, d.name, p.protocol = 'aws', p.protocol = 'aliyun',
-       p.protocol IN ('native', 'aliyun', 'onenet'), d.pinned, d.failures, d.quarantine_until_ms
+       instr('native aliyun onenet', p.protocol) > 0, d.pinned, d.failures, d.quarantine_until_ms
 FROM product p LEFT JOIN device d ON d.product_id = p.id AND d.name = :device
 WHERE p.key = :product;
 
 -- name: party_get_id
 SELECT p.id, p.enabled, p.enrolment = 'open', p.protocol, p.version_scheme, p.success = 'report',
        d.id, d.enabled, d.paused, p.key, d.name, p.protocol = 'aws', p.protocol = 'aliyun',
-       p.protocol IN ('native', 'aliyun', 'onenet'), d.pinned, d.failures, d.quarantine_until_ms
+       instr('native aliyun onenet', p.protocol) > 0, d.pinned, d.failures, d.quarantine_until_ms
 FROM device d JOIN product p ON p.id = d.product_id
 WHERE d.id = :id;
 
@@ -224,24 +226,25 @@ WHERE p.execution_id = :id AND p.module = :module;
 -- name: party_get_thing
 SELECT p.id, p.enabled, p.enrolment = 'open', p.protocol, p.version_scheme, p.success = 'report',
        d.id, d.enabled, d.paused, p.key, d.name, p.protocol = 'aws', p.protocol = 'aliyun',
-       p.protocol IN ('native', 'aliyun', 'onenet'), d.pinned, d.failures, d.quarantine_until_ms
+       instr('native aliyun onenet', p.protocol) > 0, d.pinned, d.failures, d.quarantine_until_ms
 FROM device d JOIN product p ON p.id = d.product_id AND p.protocol = 'aws'
 WHERE d.name = :device;
 
--- Every file of an execution in the order of its modules; what follows a firmware's own row are its further files.
+-- Every file of an execution in the order of its modules; what follows a firmware's own row are its further files. There is one
+-- goal for each ord: that it is among the terms lets SQLite see that the rows come in this order by themselves.
 -- name: offer_files
 SELECT p.ord, 1, p.module, f.id, f.version, f.filename, f.size, f.sha256, f.sha1, f.md5, f.signature, f.delta_from,
-       p.done_at_ms
+       p.done_at_ms, p.goal_id
 FROM part p JOIN firmware f ON f.id = p.firmware_id
 WHERE p.execution_id = :id
 UNION ALL
 SELECT p.ord, r.ord, p.module, f.id, f.version, r.filename, r.size, r.sha256, r.sha1, r.md5, r.signature, f.delta_from,
-       p.done_at_ms
+       p.done_at_ms, p.goal_id
 FROM part p
      JOIN firmware f ON f.id = p.firmware_id
      JOIN firmware_part r ON r.firmware_id = f.id
 WHERE p.execution_id = :id
-ORDER BY 1, 2 LIMIT 64;
+ORDER BY 1, 14, 2 LIMIT 64;
 
 -- What an offer says beside its files.
 -- name: offer_words

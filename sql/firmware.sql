@@ -24,9 +24,9 @@ SELECT p.key, f.*
 FROM firmware f JOIN product p ON p.id = f.product_id
 WHERE f.sha256 = :sha256 AND f.withdrawn_at_ms = 0
 UNION ALL
-SELECT p.key, f.id, f.product_id, f.module, f.version, f.delta_from, r.filename, r.size, r.sha256, r.sha1, r.md5,
+SELECT p.key, r.firmware_id, f.product_id, f.module, f.version, f.delta_from, r.filename, r.size, r.sha256, r.sha1, r.md5,
        r.signature, '', '', '', '', r.created_at_ms, f.withdrawn_at_ms, f.requires, r.signed_by
-FROM firmware_part r JOIN firmware f ON f.id = r.firmware_id JOIN product p ON p.id = f.product_id
+FROM firmware_part r CROSS JOIN firmware f ON f.id = r.firmware_id JOIN product p ON p.id = f.product_id
 WHERE r.sha256 = :sha256 AND f.withdrawn_at_ms = 0
 ORDER BY id DESC LIMIT 1
 

@@ -61,4 +61,4 @@ LIMIT 1
 
 -- Whether devices of this protocol are told that a file is a delta.
 -- name: product_takes_deltas
-SELECT protocol IN ('native', 'aliyun', 'onenet') FROM product WHERE id = :id
+SELECT instr('native aliyun onenet', protocol) > 0 FROM product WHERE id = :id
