@@ -32,7 +32,7 @@ CipherString = ECDHE-ECDSA-AES128-GCM-SHA256
 
 
 class Nginx:
-    def __init__(self, root, certs, sendfile="off"):
+    def __init__(self, root, certs, sendfile="off", file=FILE):
         self.root, self.port = Path(root), free_ports(1)[0]
         values = {"DIR": root, "PORT": self.port, "CORES": CORES, "SENDFILE": sendfile,
                   "USER": "user root;" if os.getuid() == 0 else "",
@@ -41,7 +41,7 @@ class Nginx:
         for name, value in values.items():
             text = text.replace(f"@{name}@", str(value))
         (self.root / "nginx.conf").write_text(text)
-        (self.root / "bench.bin").write_bytes(FILE)
+        (self.root / "bench.bin").write_bytes(file)
         self.process = subprocess.Popen(["nginx", "-p", root, "-c", f"{root}/nginx.conf", "-e", f"{root}/nginx.log"],
                                         env={"PATH": os.environ["PATH"] + ":/usr/sbin"}, stdin=subprocess.DEVNULL)
         self.target = "/bench.bin"
@@ -129,18 +129,19 @@ class Stage(contextlib.ExitStack):
         self.callback(otad.stop)
         return otad
 
-    def start_pair(self, sendfile="off"):
+    def start_pair(self, sendfile="off", file=FILE):
         """[otad, nginx], both checked to answer with the file's own bytes."""
+        self.file = file
         self.otad = self.start_otad()
         self.otad.ok("POST", "/products", {"key": "bench", "protocol": "native", "public": True})
-        self.otad.ok("PUT", "/firmware?product=bench&version=1&filename=bench.bin", body=FILE)
+        self.otad.ok("PUT", "/firmware?product=bench&version=1&filename=bench.bin", body=file)
         otad = Server("otad", self.otad.https_port, "/firmware/bench.bin", lambda: [self.otad.pid])
         self.check_file(otad)
         self.servers = [otad, self.start_nginx(sendfile)]
         return self.servers
 
     def start_nginx(self, sendfile="off"):
-        return self.start_peer("nginx", Nginx(self.folder(), self.otad.data / "certs", sendfile))
+        return self.start_peer("nginx", Nginx(self.folder(), self.otad.data / "certs", sendfile, self.file))
 
     def start_node(self):
         return self.start_peer("node", Node(self.folder(), self.otad.data / "certs"))
@@ -164,7 +165,7 @@ class Stage(contextlib.ExitStack):
             connection.request("GET", server.target)
             answer = connection.getresponse()
             digest = hashlib.sha256(answer.read()).digest()
-            assert (answer.status, digest) == (200, hashlib.sha256(FILE).digest()), (server.name, answer.status)
+            assert (answer.status, digest) == (200, hashlib.sha256(self.file).digest()), (server.name, answer.status)
 
     def client_env(self, protocol):
         """OpenSSL's clients speak this protocol with one cipher, to whichever server."""

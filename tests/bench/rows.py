@@ -11,8 +11,8 @@ def number(value):
 
 
 class Row:
-    """goal: ("ratio" or "otad", comparison, limit), judged on the median. its: the peer's samples, empty where there is none.
-    compare: a ratio of the two would say something."""
+    """goal: ("ratio", "difference" or "otad", comparison, limit), judged on the median. its: the peer's samples, empty where
+    there is none. compare: a ratio of the two would say something."""
 
     def __init__(self, name, unit, otad, its=(), goal=None, note=None, compare=True, peer="nginx"):
         self.name, self.unit, self.goal, self.note, self.peer = name, unit, goal, note, peer
@@ -21,6 +21,7 @@ class Row:
             self.sides[peer] = spread(its)
             if compare:
                 self.sides["ratio"] = spread([mine / other for mine, other in zip(otad, its)])
+                self.sides["difference"] = spread([mine - other for mine, other in zip(otad, its)])
 
     def goal_met(self):
         side, comparison, limit = self.goal
@@ -34,7 +35,8 @@ class Row:
         goal = "-"
         if self.goal:
             side, comparison, limit = self.goal
-            goal = f"{comparison} {limit} {f'x {self.peer}' if side == 'ratio' else self.unit}"
+            goal = f"{comparison} " + {"ratio": f"{limit} x {self.peer}", "difference": f"{self.peer} + {limit} {self.unit}",
+                                       "otad": f"{limit} {self.unit}"}[side]
         return [self.name, self.unit, median("otad"), median(self.peer), self.peer if self.peer in self.sides else "-",
                 median("ratio"),
                 f"{number(ratio['min'])} to {number(ratio['max'])}" if ratio else "-", goal,
