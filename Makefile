@@ -231,7 +231,7 @@ test-sdk: deps-sdk
 fuzz: deps-fuzz
 	$(MAKE) FUZZ=1 CC=clang run-fuzzers
 
-BENCH := $(addprefix $(BUILD)/bench/,mqtt_files growth)
+BENCH := $(addprefix $(BUILD)/bench/,growth mqtt_files tls_clients)
 bench: deps-bench
 	$(MAKE) all $(BENCH) $(BUILD)/bench/node/installed
 	sh tests/bench/run.sh $(BUILD)

@@ -16,12 +16,14 @@ import connections
 import downloads
 import drippers
 import growth
+import handshakes
 import mqtt_files
 import report
+import slow
 from harness import BUILD
 from rows import table
 
-SUITES = [downloads.run, connections.run, campaigns.run, mqtt_files.run, growth.run, drippers.run]
+SUITES = [downloads.run, slow.run, handshakes.run, connections.run, campaigns.run, mqtt_files.run, growth.run, drippers.run]
 
 
 def first_line(*command):
