@@ -52,8 +52,11 @@ static void resume(struct waiting *set, struct waiter *w)
 static bool watch(const struct waiting *set, struct waiter *w)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, .data.ptr = w};
-    return epoll_ctl(set->fd, EPOLL_CTL_MOD, w->fd, &event) == 0 ||
-           epoll_ctl(set->fd, EPOLL_CTL_ADD, w->fd, &event) == 0;
+    int op = w->known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    if (epoll_ctl(set->fd, op, w->fd, &event) != 0)
+        return false;
+    w->known = true;
+    return true;
 }
 
 void waiting_add(struct waiting *set, struct waiter *w)

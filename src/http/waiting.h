@@ -17,6 +17,7 @@ struct waiting;
 struct waiter { /* part of whoever waits */
     struct MHD_Connection *connection;
     int fd;
+    bool known; /* to epoll: it has waited before */
     bool waits; /* with the next two: waiting's */
     struct waiter *prev, *next;
 };
