@@ -34,7 +34,7 @@ def better_nginx(stage, seconds):
 
 def measured(servers, env, load, rounds, seconds):
     return by_turns({server.name: server for server in servers}, rounds,
-                    lambda server, warms_up: wrk(server, env, load, 2 if warms_up else seconds))
+                    lambda server, warms_up: wrk(server, env, load, seconds // 2 or 1 if warms_up else seconds))
 
 
 def rows_of(name, found, goals, note):
