@@ -5,6 +5,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <string.h>
 
 enum { KEY_BYTES = 32, NONCE_BYTES = 12, TAG_BYTES = 16 };
@@ -39,12 +40,25 @@ static bool add_names(EVP_CIPHER_CTX *ctx, const char *purpose, const char *owne
            EVP_CipherUpdate(ctx, NULL, &n, (const unsigned char *)owner, (int)strlen(owner)) == 1;
 }
 
+/* Looked up by its name once, and kept until the process ends: the look takes longer than opening a secret.
+ */
+static struct {
+    pthread_once_t once;
+    EVP_CIPHER *aes;
+} found = {.once = PTHREAD_ONCE_INIT};
+
+static void find_cipher(void)
+{
+    found.aes = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+}
+
 /* A context ready for the text itself; NULL when OpenSSL has no memory. */
 static EVP_CIPHER_CTX *begin(const struct seal *s, const unsigned char *nonce, int encrypt,
                              const char *purpose, const char *owner)
 {
-    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    if (ctx && EVP_CipherInit_ex2(ctx, EVP_aes_256_gcm(), s->key, nonce, encrypt, NULL) == 1 &&
+    pthread_once(&found.once, find_cipher);
+    EVP_CIPHER_CTX *ctx = found.aes ? EVP_CIPHER_CTX_new() : NULL;
+    if (ctx && EVP_CipherInit_ex2(ctx, found.aes, s->key, nonce, encrypt, NULL) == 1 &&
         add_names(ctx, purpose, owner))
         return ctx;
     EVP_CIPHER_CTX_free(ctx);
