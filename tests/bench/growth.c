@@ -3,12 +3,14 @@
  * as a whole, with the longest time that it kept the writer from others.
  *
  *   build/bench/growth [-j results.json] [devices ...]     1000 10000 100000 1000000 are the default
- *   build/bench/growth -k folder devices                   fills folder/otad.db and leaves it there
+ *   build/bench/growth -k folder devices                   fills folder/otad.db and leaves it there, with the
+ * key of its devices' secrets (secret_of)
  *
  * Stores are made below $TMPDIR, else below the current folder, and removed at the end. A transaction's run
  * is what its statements take; the rest is handing the job over, the commit with its flush to disk, and the
  * checkpoint that some commits pay for: that is the disk's. */
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "rollout/execution.h"
@@ -107,6 +109,7 @@ static struct fleet {
     char dir[512], path[600];
     struct store *store;
     struct rollout rollout;
+    struct seal seal;
     int64_t n, product_id;
 } f;
 
@@ -187,6 +190,16 @@ static void name_of(int64_t id, char out[DEVICE_SIZE])
     snprintf(out, DEVICE_SIZE, "device-%08lld", (long long)id);
 }
 
+/* Known to whoever knows the name, and as long as one that otad makes. polls.lua has it too. */
+static int secret_of(int64_t id, struct device *d, struct err *e)
+{
+    char secret[SECRET_SIZE], owner[PRODUCT_SIZE + DEVICE_SIZE];
+    int len = snprintf(secret, sizeof secret, "a-secret-of-%08lld-with-the-usual-length.", (long long)id);
+    snprintf(owner, sizeof owner, "%s/%s", d->product, d->name);
+    d->secret_len = (size_t)len + SEAL_OVERHEAD;
+    return seal_close(&f.seal, "device", owner, secret, (size_t)len, d->secret, e);
+}
+
 static int fill_product(struct db *w, void *arg, struct err *e)
 {
     struct product p = {.enabled = true, .created_at_ms = 1};
@@ -234,10 +247,11 @@ static int fill_devices(struct db *w, void *arg, struct err *e)
         bool changed;
         name_of(id, d.name);
         strcpy(d.product, "fleet");
-        d.secret_len = 32 + SEAL_OVERHEAD;
         snprintf(tags[0].value, sizeof tags[0].value, "hall %lld", (long long)(id * 100 / (f.n + 1)));
         strcpy(tags[1].value, id % 100 == 0 ? "canary" : "wide");
-        rc = device_insert(w, &d, e);
+        rc = secret_of(id, &d, e);
+        if (rc == 0)
+            rc = device_insert(w, &d, e);
         if (rc == 0)
             rc = device_tags_set(w, d.id, tags, 2, e);
         if (rc == 0)
@@ -261,10 +275,21 @@ static double file_bytes(void)
     return stat(f.path, &st) == 0 ? (double)st.st_size : 0;
 }
 
+static void make_key(void)
+{
+    char path[FILE_PATH_SIZE];
+    struct err e = {0};
+    snprintf(path, sizeof path, "%s/keys", f.dir);
+    must(file_make_dir(path, 0700, &e), &e);
+    snprintf(path, sizeof path, "%s/keys/secret.key", f.dir);
+    must(seal_create(path, &f.seal, &e), &e);
+}
+
 static void open_fleet(int64_t devices)
 {
     struct err e = {0};
     f.n = devices;
+    make_key();
     snprintf(f.path, sizeof f.path, "%s/otad.db", f.dir);
     must(store_open(f.path, &f.store, &e), &e);
     memset(&f.rollout, 0, sizeof f.rollout);

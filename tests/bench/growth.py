@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from harness import BUILD, Otad, status_kb, wait_until
+from harness import BUILD, status_kb, wait_until
 from peers import Stage
 from rows import Row
 
@@ -17,27 +17,36 @@ FLAT = 3  # so many times the smallest fleet's time pass as flat: caches hold le
 LIMIT_S = 120
 
 
+def filled(stage, devices):
+    """A folder with a store of so many devices, and the key of their secrets."""
+    data = Path(stage.folder(), "data")
+    data.mkdir(mode=0o700)
+    subprocess.run([PROGRAM, "-k", data, str(devices)], check=True)
+    return data
+
+
+def campaign_for_all(otad, devices):
+    """Its id and the seconds from POST to running."""
+    firmware = otad.ok("PUT", "/firmware?product=fleet&version=2.0.0", body=b"firmware")["id"]
+    begun = time.monotonic()
+    posted = otad.by_socket("POST", "/api/v1/campaigns", json.dumps({"firmware": [firmware]}),
+                            {"Content-Type": "application/json"})
+    assert posted.status == 201, posted.data
+    path = f"/api/v1/campaigns/{posted.data['id']}"
+    wait_until(lambda: otad.by_socket("GET", path).data["state"] == "running", LIMIT_S, "the campaign's start")
+    took_s = time.monotonic() - begun
+    counts = otad.by_socket("GET", path).data["counts"]
+    assert counts["queued"] == devices, counts
+    return posted.data["id"], took_s
+
+
 def daemon(devices):
     """VmHWM of otad in MB: once it is healthy, and after a campaign for everyone; and the seconds from POST to running."""
     with Stage() as stage:
-        otad = Otad(stage.folder(), {"http_port": 0, "mqtt_plain_port": 0, "log_level": "warn", "https_listen": "127.0.0.1"})
-        otad.data.mkdir(mode=0o700)
-        subprocess.run([PROGRAM, "-k", otad.data, str(devices)], check=True)
-        stage.callback(otad.kill)
-        otad.start()
-        firmware = otad.ok("PUT", "/firmware?product=fleet&version=2.0.0", body=b"firmware")["id"]
+        otad = stage.start_otad(store=filled(stage, devices))
         idle = status_kb(otad.pid, "VmHWM")
-        begun = time.monotonic()
-        posted = otad.by_socket("POST", "/api/v1/campaigns", json.dumps({"firmware": [firmware]}),
-                                {"Content-Type": "application/json"})
-        assert posted.status == 201, posted.data
-        path = f"/api/v1/campaigns/{posted.data['id']}"
-        wait_until(lambda: otad.by_socket("GET", path).data["state"] == "running", LIMIT_S, "the campaign's start")
-        took_s = time.monotonic() - begun
-        counts = otad.by_socket("GET", path).data["counts"]
-        assert counts["queued"] == devices, counts
+        _, took_s = campaign_for_all(otad, devices)
         peak = status_kb(otad.pid, "VmHWM")
-        otad.stop()
     return {"idle": idle / 1e3, "peak": peak / 1e3, "took_s": took_s}
 
 

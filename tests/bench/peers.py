@@ -32,9 +32,11 @@ CipherString = ECDHE-ECDSA-AES128-GCM-SHA256
 
 
 class Nginx:
-    def __init__(self, root, certs, sendfile="off", file=FILE):
+    """answer_bytes: of what /offer answers with."""
+
+    def __init__(self, root, certs, sendfile="off", file=FILE, answer_bytes=64):
         self.root, self.port = Path(root), free_ports(1)[0]
-        values = {"DIR": root, "PORT": self.port, "CORES": CORES, "SENDFILE": sendfile,
+        values = {"DIR": root, "PORT": self.port, "CORES": CORES, "SENDFILE": sendfile, "ANSWER": "x" * answer_bytes,
                   "USER": "user root;" if os.getuid() == 0 else "",
                   "CERT": certs / "server.pem", "KEY": certs / "server.key"}
         text = (HERE / "nginx.conf").read_text()
@@ -113,7 +115,7 @@ class Stage(contextlib.ExitStack):
 
     def __init__(self):
         super().__init__()
-        self.servers = []
+        self.servers, self.file = [], FILE
 
     def folder(self):
         # short: a Unix socket's path has little room
@@ -121,9 +123,12 @@ class Stage(contextlib.ExitStack):
         self.callback(shutil.rmtree, root, ignore_errors=True)
         return root
 
-    def start_otad(self, **settings):
+    def start_otad(self, store=None, **settings):
+        """store: a folder with what its data directory begins with, which is moved there."""
         otad = Otad(self.folder(), {"http_port": 0, "mqtt_plain_port": 0, "log_level": "warn",
                                     "https_listen": "127.0.0.1", **settings})
+        if store:
+            Path(store).rename(otad.data)
         self.callback(otad.kill)
         otad.start()
         self.callback(otad.stop)
@@ -140,8 +145,8 @@ class Stage(contextlib.ExitStack):
         self.servers = [otad, self.start_nginx(sendfile)]
         return self.servers
 
-    def start_nginx(self, sendfile="off"):
-        return self.start_peer("nginx", Nginx(self.folder(), self.otad.data / "certs", sendfile, self.file))
+    def start_nginx(self, sendfile="off", answer_bytes=64):
+        return self.start_peer("nginx", Nginx(self.folder(), self.otad.data / "certs", sendfile, self.file, answer_bytes))
 
     def start_node(self):
         return self.start_peer("node", Node(self.folder(), self.otad.data / "certs"))

@@ -45,6 +45,6 @@ def wrk(server, env, load, seconds):
     most = whole + told["requests"] * HEAD_MAX + load.connections * load.size
     assert whole <= told["bytes"] <= most, (server.name, told)
     gb, took_s = told["bytes"] / GB, told["us"] / 1e6
-    return {"rate": gb / took_s, "requests": told["requests"] / took_s, "cpu": cpu_s / gb, "client": client_s / gb,
-            "cpu_us": cpu_s * 1e6 / told["requests"], "client_us": client_s * 1e6 / told["requests"],
-            "others": others_s * 100 / (took_s * CORES)}
+    return {"n": told["requests"], "bytes": told["bytes"], "rate": gb / took_s, "requests": told["requests"] / took_s,
+            "cpu": cpu_s / gb, "client": client_s / gb, "cpu_us": cpu_s * 1e6 / told["requests"],
+            "client_us": client_s * 1e6 / told["requests"], "others": others_s * 100 / (took_s * CORES)}
