@@ -11,7 +11,7 @@
 #define SHA1_TEXT_SIZE   41
 #define MD5_TEXT_SIZE    33
 
-struct digests { /* lower-case hex */
+struct digests { /* lower-case hex; "" is one that was not asked for */
     char sha256[SHA256_TEXT_SIZE];
     char sha1[SHA1_TEXT_SIZE];
     char md5[MD5_TEXT_SIZE];
@@ -23,7 +23,13 @@ void crypto_lacks_no_memory(void);
 
 struct digester; /* one stream; used by one thread at a time */
 
-struct digester *digester_begin(void); /* never NULL: out of memory aborts */
+/* For whoever needs not all three: MD5 alone takes longer than the two others. */
+#define DIGEST_SHA256 (1U << 0)
+#define DIGEST_SHA1   (1U << 1)
+#define DIGEST_MD5    (1U << 2)
+
+struct digester *digester_begin(void); /* of all; never NULL: out of memory aborts */
+struct digester *digester_begin_of(unsigned digests);
 void digester_add(struct digester *d, const void *bytes, size_t len);
 /* Ends the stream and frees d; out may be NULL to throw it away. */
 void digester_end(struct digester *d, struct digests *out);

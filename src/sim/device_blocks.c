@@ -51,7 +51,7 @@ static size_t due(const struct device *d)
 static void keep(struct download *f, const struct wire_block *block)
 {
     if (!f->hash)
-        f->hash = digester_begin();
+        f->hash = digester_begin_of(f->digests);
     digester_add(f->hash, block->bytes, block->len);
     f->got += block->len;
 }

@@ -56,11 +56,18 @@ static void begin_download(struct device *d)
         transfers_add(d->env->transfers, &d->update->download);
 }
 
+/* No others: a fleet's CPU is the digests of its files more than anything else. */
+static unsigned digests_of(const struct wire_offer *offer)
+{
+    return (*offer->sha256 ? DIGEST_SHA256 : 0) | (*offer->md5 ? DIGEST_MD5 : 0);
+}
+
 static void plan_download(struct device *d)
 {
     struct update *u = d->update;
     uint64_t size = u->offer.size;
-    u->download = (struct download){.url = u->offer.url, .owner = d, .size = size};
+    u->download =
+        (struct download){.url = u->offer.url, .owner = d, .size = size, .digests = digests_of(&u->offer)};
     u->step_pct = 10 + (int)(chance(d->luck, CHANCE_STEP) % 11);
     if (d->will_cut && size > 1)
         u->download.cut_at = size * (25 + chance(d->luck, CHANCE_CUT_AT) % 51) / 100;

@@ -99,7 +99,7 @@ static void begin_again(struct download *d)
 {
     if (d->hash)
         digester_end(d->hash, NULL);
-    d->hash = digester_begin();
+    d->hash = digester_begin_of(d->digests);
     d->got = 0;
 }
 

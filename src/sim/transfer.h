@@ -21,12 +21,13 @@ enum transfer_end {
     TRANSFER_REFUSED, /* not to be tried again: 4xx, or more bytes than offered */
 };
 
-/* One device's download, owned by the device; zero at first but for url, size and owner. It is handed to
- * transfers_add as often as it takes, and between two of them holds what is known so far. */
+/* One device's download, owned by the device; zero at first but for url, size, owner and digests. It is
+ * handed to transfers_add as often as it takes, and between two of them holds what is known so far. */
 struct download {
     const char *url; /* borrowed until the end */
     void *owner;
     uint64_t size, got;
+    unsigned digests;       /* of digest.h: those that the file has to have */
     uint64_t cut_at;        /* the connection is cut there once; 0 never */
     struct digester *hash;  /* of the first got bytes; NULL before the first */
     int64_t retry_after_ms; /* what the server asked for, with TRANSFER_BROKEN; 0 nothing */

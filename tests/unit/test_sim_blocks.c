@@ -78,7 +78,8 @@ static int begin(void **state)
     options = (struct options){.rate_bytes = 0};
     env = (struct device_env){
         .options = &options, .wire = &WIRE, .habits = {.block_bytes = BLOCK}, .now_ms = 1000};
-    update = (struct update){.offer = {.stream = "7", .size = SIZE}, .download = {.size = SIZE}};
+    update = (struct update){.offer = {.stream = "7", .size = SIZE},
+                             .download = {.size = SIZE, .digests = DIGEST_SHA256}};
     device = (struct device){.env = &env, .update = &update, .work = WORK_DOWNLOADING, .online = true};
     device_blocks_begin(&device);
     return 0;
