@@ -12,6 +12,7 @@ from rows import Row
 
 IMAGE = pattern(1 << 20, seed=7)
 LIMIT_S = 120
+SETTLE_S, IDLE_S = 1, 2
 MB = 1e6
 
 
@@ -59,9 +60,23 @@ def completed(otad, campaign, devices):
     assert ended == {"succeeded": devices}, ended
 
 
+def exact_cpu_s(pid):
+    """Of all threads of another process, by its own clock: what idles uses less than a tick of /proc."""
+    return time.clock_gettime(~pid << 3 | 2)
+
+
+def idle_us(pid, devices):
+    """CPU microseconds a second that a device takes of its simulator while nothing happens."""
+    time.sleep(SETTLE_S)
+    before, begun = exact_cpu_s(pid), time.monotonic()
+    time.sleep(IDLE_S)
+    return (exact_cpu_s(pid) - before) * 1e6 / (time.monotonic() - begun) / devices
+
+
 def run_once(devices):
     with Stage() as stage:
         otad, firmware, sim = start(stage, devices)
+        idle = idle_us(sim.process.pid, devices)
         pids = {"otad": otad.pid, "mosquitto": otad.broker_pid(), "otad-sim": sim.process.pid}
 
         def look():
@@ -78,7 +93,8 @@ def run_once(devices):
     used_s = {name: after["cpu"][name] - before["cpu"][name] for name in pids}
     used_s["others"] = max(0, busy_s - sum(used_s.values()))
     return {"took": took_s, "cpu": used_s, "busy": busy_s * 100 / (took_s * CORES),
-            "written": (after["written"] - before["written"]) / MB, "sim": told}
+            "written": (after["written"] - before["written"]) / MB, "sim": told, "idle": idle,
+            "share": used_s["otad-sim"] * 100 / sum(used_s[name] for name in pids)}
 
 
 def run(quick):
@@ -92,4 +108,8 @@ def run(quick):
             row("bytes of files, verified", "MB/s", lambda one: devices * len(IMAGE) / MB / one["took"]),
             row("machine's CPU in use", "%", lambda one: one["busy"]),
             *[row(f"CPU of {name}", "s", lambda one, name=name: one["cpu"][name]) for name in runs[0]["cpu"]],
+            *[row(f"CPU of {name}, for a device's update", "ms", lambda one, name=name: one["cpu"][name] * 1e3 / devices)
+              for name in runs[0]["cpu"] if name != "others"],
+            row("otad-sim's share of these", "%", lambda one: one["share"]),
+            row("CPU of otad-sim, for a device that idles", "us/s", lambda one: one["idle"]),
             row("written for the store", "MB", lambda one: one["written"])]
