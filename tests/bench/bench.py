@@ -17,13 +17,15 @@ import downloads
 import drippers
 import growth
 import handshakes
+import million
 import mqtt_files
 import report
 import slow
 from harness import BUILD
 from rows import table
 
-SUITES = [downloads.run, slow.run, handshakes.run, connections.run, campaigns.run, mqtt_files.run, growth.run, drippers.run]
+SUITES = [downloads.run, slow.run, handshakes.run, connections.run, million.run, campaigns.run, mqtt_files.run, growth.run,
+          drippers.run]
 
 
 def first_line(*command):
