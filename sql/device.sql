@@ -121,3 +121,9 @@ SELECT value FROM device_tag WHERE device_id = :device_id AND key = :key
 
 -- name: device_failures_get
 SELECT failures, quarantine_until_ms FROM device WHERE id = :id
+
+-- Who says to be a device, and what must bear it out; a device that is not there is NULL.
+-- name: login_get
+SELECT p.id, p.enabled, p.enrolment = 'open', p.protocol, p.enrolment_secret, d.id, d.enabled, d.secret
+FROM product p LEFT JOIN device d ON d.product_id = p.id AND d.name = :device
+WHERE p.key = :product

@@ -8,9 +8,8 @@
 #include "http/url.h"
 #include "model/board.h"
 #include "protocol/onenet.h"
-#include "store/device.h"
+#include "store/login.h"
 #include "store/old_secret.h"
-#include "store/product.h"
 #include "store/token.h"
 
 #include <stdio.h>
@@ -202,62 +201,55 @@ static bool proven_by(const struct request *r, const char *purpose, const char *
 }
 
 /* By one that was replaced, and is good for a while yet. */
-static bool proven_by_old(const struct request *r, struct db *db, const struct product *product,
-                          const struct device *d, const char *owner, const struct proof *p)
+static bool proven_by_old(const struct request *r, struct db *db, const struct login_row *l,
+                          const char *owner, const struct proof *p)
 {
     struct old_secret old;
     struct err ignored;
-    if (d->id && old_secret_of_device(db, d->id, r->now_ms, &old, &ignored) == 0 &&
+    if (l->device_id && old_secret_of_device(db, l->device_id, r->now_ms, &old, &ignored) == 0 &&
         proven_by(r, "device", owner, old.sealed, old.len, p))
         return true;
-    return product->enrolment_open &&
-           old_secret_of_product(db, product->id, r->now_ms, &old, &ignored) == 0 &&
-           proven_by(r, "enrolment", product->key, old.sealed, old.len, p);
+    return l->enrolment_open && old_secret_of_product(db, l->product_id, r->now_ms, &old, &ignored) == 0 &&
+           proven_by(r, "enrolment", p->product, old.sealed, old.len, p);
 }
 
 /* Its own secret, or where the product is open for enrolment the product's: the rule of the broker's plugin.
  */
-static bool device_proven(const struct request *r, struct db *db, const struct product *product,
-                          const struct device *d, const struct proof *p)
+static bool device_proven(const struct request *r, struct db *db, const struct login_row *l,
+                          const struct proof *p)
 {
     char owner[PRODUCT_SIZE + DEVICE_SIZE]; /* the slash takes the place of one end */
     snprintf(owner, sizeof owner, "%s/%s", p->product, p->device);
-    if (proven_by(r, "device", owner, d->secret, d->secret_len, p))
+    if (proven_by(r, "device", owner, l->device.sealed, l->device.len, p))
         return true;
-    if (product->enrolment_open &&
-        proven_by(r, "enrolment", product->key, product->enrolment_secret, product->enrolment_secret_len, p))
+    if (l->enrolment_open && proven_by(r, "enrolment", p->product, l->enrolment.sealed, l->enrolment.len, p))
         return true;
-    return proven_by_old(r, db, product, d, owner, p);
+    return proven_by_old(r, db, l, owner, p);
 }
 
-static bool speaks_here(const struct request *r, const struct product *product)
+static bool speaks_here(const struct request *r, const struct login_row *l)
 {
-    return !(r->route->flags & ROUTE_FUSE) || strcmp(product->protocol, onenet_protocol.name) == 0;
+    return !(r->route->flags & ROUTE_FUSE) || strcmp(l->protocol, onenet_protocol.name) == 0;
 }
 
 /* Secrets of devices may be short ones, chosen by people: while a name is slowed, the right secret is refused
  * as the wrong ones are, or guessing would be as fast as ever. */
 static int check_device(struct request *r, struct db *db, const struct proof *p, struct err *e)
 {
-    struct product product;
-    struct device device = {0};
+    struct login_row login;
     char name[PRODUCT_SIZE + DEVICE_SIZE];
     snprintf(name, sizeof name, "%s/%s", p->product, p->device);
     if (auth_slowed(r, name))
         return auth_too_many(e);
-    int rc = product_get(db, p->product, &product, e);
+    int rc = login_get(db, p->product, p->device, &login, e);
     if (rc)
         return rc == -ERR_NOT_FOUND ? fail(r, name, e) : rc;
-    rc = device_get(db, p->product, p->device, &device, e);
-    if (rc && rc != -ERR_NOT_FOUND)
-        return rc;
-    bool known = rc == 0;
-    if (!device_proven(r, db, &product, &device, p) || !speaks_here(r, &product))
+    if (!device_proven(r, db, &login, p) || !speaks_here(r, &login))
         return fail(r, name, e);
-    if (!product.enabled || (known && !device.enabled))
+    if (!login.product_enabled || (login.device_id && !login.device_enabled))
         return err_set(e, ERR_FORBIDDEN, "this device is switched off");
     r->caller.role = ROLE_DEVICE;
-    r->caller.device_id = known ? device.id : 0;
+    r->caller.device_id = login.device_id;
     str_copy(r->caller.name, sizeof r->caller.name, name);
     return 0;
 }

@@ -323,13 +323,29 @@ static int is_awaited(struct db *reader, const struct party *p, const char *modu
     return rc;
 }
 
+/* Nothing is under way, waits or may yet be taken in, and its version is no news: then there is nothing more
+ * to look at. */
+static int is_quiet(struct db *reader, int64_t device_id, const char *module, const char *version,
+                    bool *quiet, struct err *e)
+{
+    struct stmt *s STMT_AUTO = db_stmt(reader, Q_POLL_QUIET);
+    bind_int(s, ":id", device_id);
+    bind_text(s, ":module", module);
+    int rc = stmt_step(s, e);
+    *quiet = rc > 0 && !col_int(s, 1) && (!*version || strcmp(col_ptr(s, 0), version) == 0);
+    return rc < 0 ? rc : 0;
+}
+
 int rollout_poll_idle(struct db *reader, int64_t device_id, const char *module, const char *version,
                       int64_t now_ms, bool *idle, struct err *e)
 {
     char has[VERSION_SIZE];
     struct party p = {0};
     bool would = false;
-    int rc = device_version_get(reader, device_id, module, has, e);
+    int rc = is_quiet(reader, device_id, module, version, idle, e);
+    if (rc < 0 || *idle)
+        return rc;
+    rc = device_version_get(reader, device_id, module, has, e);
     if (rc < 0)
         return rc;
     bool news = *version && strcmp(has, version) != 0;
