@@ -198,6 +198,18 @@ void base64url_format(const void *bytes, size_t len, char *out)
     base64_write(bytes, len, url_safe, false, out);
 }
 
+/* -1: none of the standard alphabet. */
+static int base64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
 int base64_parse(const char *text, void *bytes, size_t size)
 {
     unsigned char *out = bytes;
@@ -208,10 +220,10 @@ int base64_parse(const char *text, void *bytes, size_t size)
     for (size_t i = 0; i < len; i += 4) {
         unsigned v = 0;
         for (size_t k = 0; k < 4; k++) {
-            const char *at = i + k < len - pads ? strchr(standard, text[i + k]) : standard;
-            if (!at || !text[i + k])
+            int value = i + k < len - pads ? base64_value(text[i + k]) : 0;
+            if (value < 0)
                 return -1;
-            v = v << 6 | (unsigned)(at - standard);
+            v = v << 6 | (unsigned)value;
         }
         size_t bytes_here = i + 4 == len ? 3 - pads : 3;
         if (v & ((1u << (24 - 8 * bytes_here)) - 1))

@@ -38,8 +38,8 @@ void exchanges_drain(struct exchanges *set, int64_t drain_ms)
     int64_t end_ms = clock_mono_ms() + drain_ms;
     struct timespec end = clock_mono_until(end_ms);
     pthread_mutex_lock(&set->lock);
-    set->draining = true;
-    while (set->active > 0 && pthread_cond_timedwait(&set->changed, &set->lock, &end) == 0)
+    atomic_store(&set->draining, true);
+    while (atomic_load(&set->active) > 0 && pthread_cond_timedwait(&set->changed, &set->lock, &end) == 0)
         ;
     set->stopping = true;
     while (set->parked > 0)

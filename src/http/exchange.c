@@ -54,16 +54,17 @@ static void set_phase(struct exchange *x, enum phase phase)
 static void enter(struct exchange *x)
 {
     set_phase(x, PHASE_BODY);
-    pthread_mutex_lock(&x->set->lock);
-    x->set->active++;
-    pthread_mutex_unlock(&x->set->lock);
+    atomic_fetch_add(&x->set->active, 1);
 }
 
+/* Whoever drains says so before he looks at the count: either he sees that the last one has left, or the last
+ * one sees him. */
 static void leave(struct exchanges *set)
 {
+    if (atomic_fetch_sub(&set->active, 1) != 1 || !atomic_load(&set->draining))
+        return;
     pthread_mutex_lock(&set->lock);
-    if (--set->active == 0)
-        pthread_cond_broadcast(&set->changed);
+    pthread_cond_broadcast(&set->changed);
     pthread_mutex_unlock(&set->lock);
 }
 

@@ -28,9 +28,9 @@ struct exchanges { /* of one server */
     struct worker *worker;
     struct uploads *uploads;
     struct throttle *throttle; /* of those who fail to log in */
+    atomic_size_t active; /* whose head is complete; without the lock, which all threads would queue for */
     pthread_mutex_t lock;
-    pthread_cond_t changed;
-    size_t active; /* whose head is complete */
+    pthread_cond_t changed; /* active, to 0 while draining; parked, to 0 */
     size_t parked;
     atomic_bool draining; /* replies close their connection */
     bool stopping;        /* nothing is parked any more */

@@ -135,12 +135,20 @@ static void log_failure(const struct exchange *x, unsigned status)
         log_error("%s %s: %s", x->request.route->method, x->request.path, x->err.text);
 }
 
-/* A short answer leaves in one piece; of a long one TLS learns what follows, if anybody knows. */
-static void lead(const struct exchange *x, uint64_t length)
+static bool is_bare(const struct exchange *x, unsigned status)
 {
+    return x->request.head || status == 204 || status == 304;
+}
+
+/* A short answer leaves in one piece, as a head alone does by itself; of a long one TLS learns what follows,
+ * if anybody knows. */
+static void lead(const struct exchange *x, unsigned status, uint64_t length)
+{
+    if (is_bare(x, status))
+        return;
     if (length <= TLS_GATHER_MAX_BYTES)
         tls_session_gather(x->tls);
-    else if (length != STREAM_LENGTH && !x->request.head)
+    else if (length != STREAM_LENGTH)
         tls_session_follow(x->tls, length);
 }
 
@@ -164,7 +172,7 @@ enum MHD_Result reply_queue(struct exchange *x)
     add_guards(response, x->request.route);
     if (x->close || x->set->draining)
         MHD_add_response_header(response, "Connection", "close");
-    lead(x, length);
+    lead(x, status, length);
     enum MHD_Result queued = MHD_queue_response(x->request.connection, status, response);
     MHD_destroy_response(response);
     return queued;
