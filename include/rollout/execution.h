@@ -78,6 +78,16 @@ int execution_of_device(struct db *db, int64_t campaign_id, int64_t device_id, s
 int execution_live(struct db *db, int64_t device_id, struct execution out[LIVE_MAX], size_t *n,
                    struct err *e);
 
+/* An execution that is not over, by the module that is its next. */
+struct live_module {
+    int64_t id;
+    int ord;
+    char target[VERSION_SIZE], offered[VERSION_SIZE]; /* offered "": nothing */
+};
+
+int execution_live_modules(struct db *db, int64_t device_id, const char *module,
+                           struct live_module out[LIVE_MAX], size_t *n, struct err *e);
+
 /* What a move changes beside the state; what is left 0 is cleared. */
 struct change {
     enum reason reason;
@@ -194,6 +204,11 @@ int dispatch_device(struct rollout *r, struct db *w, const struct party *p, enum
 
 /* Whether that could offer or change anything for a device that asks. Reads only. */
 int dispatch_would(struct db *db, const struct party *p, int64_t now_ms, bool *would, struct err *e);
+
+/* The offer of what is active, for a device that asks, where it is the one that was made and nothing is to be
+ * noted of it. *sends 0: dispatch_device is to see. Reads only. */
+int dispatch_look_again(struct rollout *r, struct db *db, const struct party *p, int64_t now_ms,
+                        struct outgoing *out, size_t *sends, struct err *e);
 
 /* ---- rollout/prepare.c: makes a campaign's rows, one stretch a call; *done: there are no more. */
 int prepare_step(struct rollout *r, struct db *w, struct campaign *c, int64_t now_ms, bool *done,

@@ -102,6 +102,12 @@ void scan_campaign(struct rollout *r, int64_t campaign_id);
 int rollout_poll_idle(struct db *reader, int64_t device_id, const char *module, const char *version,
                       int64_t now_ms, bool *idle, struct err *e);
 
+/* The same for a device that was offered something already: that offer, when rollout_event would send it once
+ * more and change nothing. *sends 0: ask rollout_event. Reads only; the caller clears *out. */
+int rollout_poll_again(struct rollout *r, struct db *reader, int64_t device_id, const char *module,
+                       const char *version, int64_t now_ms, struct outgoing *out, size_t *sends,
+                       struct err *e);
+
 /* What a device would be sent if it asked now, whole files only: the firmware, and its execution; ids 0:
  * nothing. Reads only. */
 int rollout_look(struct rollout *r, struct db *reader, int64_t device_id, int64_t now_ms,

@@ -36,23 +36,44 @@ static int read_poll(const struct request *r, struct device_event *ev, struct er
     return 0;
 }
 
+static void answer(struct request *r, struct outgoing *what)
+{
+    reply_nothing(r);
+    if (what->kind == OUTGOING_OFFER)
+        reply_json(r, native_offer_json(&what->offer));
+    outgoing_clear(what);
+}
+
 static int answer_event(struct request *r, struct db *w, const struct device_event *ev, struct err *e)
 {
-    struct outgoing answer;
-    int rc = api_tell(r, w, ev, &answer, e);
-    if (rc)
+    struct outgoing what;
+    int rc = api_tell(r, w, ev, &what, e);
+    if (rc == 0)
+        answer(r, &what);
+    return rc;
+}
+
+/* *done: it was offered something, and gets the same answer again. */
+static int answer_again(struct request *r, struct db *db, const struct device_event *ev, bool *done,
+                        struct err *e)
+{
+    struct outgoing what;
+    size_t sends = 0;
+    int rc = r->caller.device_id ? rollout_poll_again(r->env->rollout, db, r->caller.device_id, ev->module,
+                                                      ev->version, r->now_ms, &what, &sends, e)
+                                 : 0;
+    *done = rc == 0 && sends;
+    if (!*done)
         return rc;
-    reply_nothing(r);
-    if (answer.kind == OUTGOING_OFFER)
-        reply_json(r, native_offer_json(&answer.offer));
-    outgoing_clear(&answer);
+    presence_touch(r->env->rollout->presence, r->caller.device_id, r->now_ms);
+    answer(r, &what);
     return 0;
 }
 
 int api_self_offer(struct request *r, struct db *db, struct err *e)
 {
     struct device_event ev;
-    bool idle;
+    bool idle, done = false;
     int rc = read_poll(r, &ev, e);
     if (rc)
         return rc;
@@ -61,10 +82,12 @@ int api_self_offer(struct request *r, struct db *db, struct err *e)
     rc = api_idle(r, db, r->caller.device_id, &ev, 1, &idle, e);
     if (rc)
         return rc;
-    if (!idle)
-        return request_to_writer(r);
-    reply_nothing(r);
-    return 0;
+    if (idle) {
+        reply_nothing(r);
+        return 0;
+    }
+    rc = answer_again(r, db, &ev, &done, e);
+    return rc || done ? rc : request_to_writer(r);
 }
 
 int api_self_report(struct request *r, struct db *db, struct err *e)

@@ -17,6 +17,15 @@ static int choose(struct db *w, int64_t id, int ord, int64_t firmware_id, struct
     return stmt_run(s, NULL, e);
 }
 
+/* Whether it is offered once more. From installing on it has the file, and a second offer would start it
+ * anew. */
+static bool is_offered_again(const struct execution *x, enum again again)
+{
+    bool begun = x->state == EXECUTION_DOWNLOADING || x->state == EXECUTION_DOWNLOADED;
+    bool waits = x->state == EXECUTION_OFFERED && x->campaign_state == CAMPAIGN_RUNNING;
+    return (begun && again == AGAIN_BEGUN) || (waits && again != AGAIN_NOTHING);
+}
+
 /* The device may have another version than when it was first offered something: a delta or a stepping stone
  * for that one would not fit. *fits: there is a file that does. */
 static int choose_again(struct db *w, const struct party *p, const struct execution *x,
@@ -31,15 +40,13 @@ static int choose_again(struct db *w, const struct party *p, const struct execut
 }
 
 /* A device that came back or asked gets what is under way once more: same id, no new attempt, the clock runs
- * on. From installing on it has the file, and a second offer would start it anew. */
+ * on. */
 static int offer_again(struct rollout *r, struct db *w, const struct party *p, struct execution *x,
                        enum again again, int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e)
 {
     struct next_module m = {0};
     bool fits;
-    bool begun = x->state == EXECUTION_DOWNLOADING || x->state == EXECUTION_DOWNLOADED;
-    bool waits = x->state == EXECUTION_OFFERED && x->campaign_state == CAMPAIGN_RUNNING;
-    if (!(begun && again == AGAIN_BEGUN) && !(waits && again != AGAIN_NOTHING))
+    if (!is_offered_again(x, again))
         return 0;
     int rc = execution_next_module(w, x->id, &m, e);
     if (rc > 0 && module_is_beyond(p, x, &m))
@@ -250,6 +257,37 @@ int dispatch_would(struct db *db, const struct party *p, int64_t now_ms, bool *w
     for (size_t i = 0; i < n && rc == 0 && may && !*would; i++)
         rc = would_change(db, p, &live[i], now_ms, would, e);
     return rc;
+}
+
+/* Whether the file that was offered is the one that would be offered now. */
+static int is_same_file(struct db *db, const struct party *p, const struct execution *x, bool *same,
+                        struct err *e)
+{
+    struct next_module m;
+    struct chosen file = {0};
+    *same = false;
+    int rc = execution_next_module(db, x->id, &m, e);
+    if (rc <= 0 || module_is_beyond(p, x, &m))
+        return rc < 0 ? rc : 0;
+    rc = module_file(db, p, &m, &file, e);
+    *same = rc == 0 && file.firmware_id && file.firmware_id == m.offered_id;
+    return rc;
+}
+
+int dispatch_look_again(struct rollout *r, struct db *db, const struct party *p, int64_t now_ms,
+                        struct outgoing *out, size_t *sends, struct err *e)
+{
+    struct execution live[LIVE_MAX];
+    size_t n = 0;
+    bool may = false, same = false;
+    *sends = 0;
+    int rc = execution_live(db, p->device_id, live, &n, e);
+    if (rc < 0 || n == 0 || !is_offered_again(&live[0], AGAIN_BEGUN) || live[0].silent)
+        return rc;
+    rc = may_be_offered(NULL, db, p, now_ms, &may, e);
+    if (rc == 0 && may)
+        rc = is_same_file(db, p, &live[0], &same, e);
+    return rc == 0 && same ? offer_now(r, db, p, &live[0], now_ms, out, sends, e) : rc;
 }
 
 static int look_queued(struct rollout *r, struct db *db, const struct party *p, struct execution *x,

@@ -75,16 +75,10 @@ static int other_version(struct db *w, struct execution *x, const char *version,
     return stmt_run(s, NULL, e);
 }
 
-struct live_module {
-    int64_t id;
-    int ord;
-    char target[VERSION_SIZE], offered[VERSION_SIZE];
-};
-
-static int live_modules(struct db *w, int64_t device_id, const char *module, struct live_module out[LIVE_MAX],
-                        size_t *n, struct err *e)
+int execution_live_modules(struct db *db, int64_t device_id, const char *module,
+                           struct live_module out[LIVE_MAX], size_t *n, struct err *e)
 {
-    struct stmt *s STMT_AUTO = db_stmt(w, Q_EXECUTION_LIVE_MODULE);
+    struct stmt *s STMT_AUTO = db_stmt(db, Q_EXECUTION_LIVE_MODULE);
     bind_int(s, ":device_id", device_id);
     bind_text(s, ":module", module);
     bind_int(s, ":cap", LIVE_MAX);
@@ -135,7 +129,7 @@ static int on_inform(struct db *w, const struct party *p, const struct device_ev
     if (rc == 0 && changed)
         rc = timeline_add(w, p->device_id, now_ms, "version", 0, 0, e, "%s is %s", ev->module, ev->version);
     if (rc == 0)
-        rc = live_modules(w, p->device_id, ev->module, live, &n, e);
+        rc = execution_live_modules(w, p->device_id, ev->module, live, &n, e);
     for (size_t i = 0; i < n && rc == 0; i++) {
         struct execution x;
         if ((rc = execution_get(w, live[i].id, &x, e)) < 0)
@@ -307,57 +301,4 @@ int rollout_download(struct rollout *r, struct db *w, const struct device_event 
     if (rc == -ERR_NOT_FOUND || (rc == 0 && (!p.device_id || presence_connected(r->presence, p.device_id))))
         return 0;
     return rc < 0 ? rc : rollout_event(r, w, ev, now_ms, out, sends, e);
-}
-
-/* Whether a version, which is no news, is what a live execution has yet to be told: its attempt had failed
- * before. That is taken whether or not anything may be offered. */
-static int is_awaited(struct db *reader, const struct party *p, const char *module, const char *version,
-                      bool *awaited, struct err *e)
-{
-    struct live_module live[LIVE_MAX];
-    size_t n = 0;
-    int rc = *version ? live_modules(reader, p->device_id, module, live, &n, e) : 0;
-    *awaited = false;
-    for (size_t i = 0; i < n && rc == 0; i++)
-        *awaited |= version_standing(p->scheme, version, live[i].target) == STANDING_ON_TARGET;
-    return rc;
-}
-
-/* Nothing is under way, waits or may yet be taken in, and its version is no news: then there is nothing more
- * to look at. */
-static int is_quiet(struct db *reader, int64_t device_id, const char *module, const char *version,
-                    bool *quiet, struct err *e)
-{
-    struct stmt *s STMT_AUTO = db_stmt(reader, Q_POLL_QUIET);
-    bind_int(s, ":id", device_id);
-    bind_text(s, ":module", module);
-    int rc = stmt_step(s, e);
-    *quiet = rc > 0 && !col_int(s, 1) && (!*version || strcmp(col_ptr(s, 0), version) == 0);
-    return rc < 0 ? rc : 0;
-}
-
-int rollout_poll_idle(struct db *reader, int64_t device_id, const char *module, const char *version,
-                      int64_t now_ms, bool *idle, struct err *e)
-{
-    char has[VERSION_SIZE];
-    struct party p = {0};
-    bool would = false;
-    int rc = is_quiet(reader, device_id, module, version, idle, e);
-    if (rc < 0 || *idle)
-        return rc;
-    rc = device_version_get(reader, device_id, module, has, e);
-    if (rc < 0)
-        return rc;
-    bool news = *version && strcmp(has, version) != 0;
-    if (!news)
-        rc = party_get_id(reader, device_id, &p, e);
-    if (rc == 0 && !news)
-        rc = is_awaited(reader, &p, module, version, &would, e);
-    if (rc == 0 && !news && !would)
-        rc = dispatch_would(reader, &p, now_ms, &would, e);
-    if (rc == 0 && !news && !would)
-        rc = execution_would_take_in(reader, &p, &would, e);
-    if (rc == 0)
-        *idle = !news && !would;
-    return rc;
 }
