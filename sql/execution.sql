@@ -216,9 +216,10 @@ SELECT p.id, p.enabled, p.enrolment = 'open', p.protocol, p.version_scheme, p.su
 FROM device d JOIN product p ON p.id = d.product_id
 WHERE d.id = :id;
 
--- What most polls come to: the version that is known, and whether anything at all might be due. No row: no such device.
--- name: poll_quiet
-SELECT coalesce(v.version, ''),
+-- What most polls come to: the version that the device has reported, and whether anything at all might be due. No row: no such
+-- device.
+-- name: poll_look
+SELECT iif(v.assumed, '', coalesce(v.version, '')),
        EXISTS (SELECT 1 FROM execution x WHERE x.device_id = d.id AND x.state < 7)
        OR EXISTS (SELECT 1 FROM campaign c WHERE c.product_id = d.product_id AND c.finished_at_ms = 0 AND c.dynamic = 1)
 FROM device d LEFT JOIN device_module v ON v.device_id = d.id AND v.module = :module

@@ -1,20 +1,22 @@
 /* A device that asks by HTTPS, again and again: what can be answered without a write. */
 #include "rollout/execution.h"
 
-#include "store/device.h"
-
 #include <string.h>
 
-/* Nothing is under way, waits or may yet be taken in, and its version is no news: then there is nothing more
- * to look at. */
-static int is_quiet(struct db *reader, int64_t device_id, const char *module, const char *version,
-                    bool *quiet, struct err *e)
+struct look {
+    bool known; /* the version is no news */
+    bool busy;  /* something is under way, waits, or may yet be taken in; else there is nothing more to see */
+};
+
+static int look_at(struct db *reader, int64_t device_id, const char *module, const char *version,
+                   struct look *out, struct err *e)
 {
-    struct stmt *s STMT_AUTO = db_stmt(reader, Q_POLL_QUIET);
+    struct stmt *s STMT_AUTO = db_stmt(reader, Q_POLL_LOOK);
     bind_int(s, ":id", device_id);
     bind_text(s, ":module", module);
     int rc = stmt_step(s, e);
-    *quiet = rc > 0 && !col_int(s, 1) && (!*version || strcmp(col_ptr(s, 0), version) == 0);
+    out->known = rc > 0 && (!*version || strcmp(col_ptr(s, 0), version) == 0);
+    out->busy = rc > 0 && col_int(s, 1);
     return rc < 0 ? rc : 0;
 }
 
@@ -38,17 +40,11 @@ static int is_awaited(struct db *reader, const struct party *p, const char *modu
     return rc;
 }
 
-/* What the version, and what the product's campaigns, would have the writer do. */
+/* Whether the version, or a campaign that takes in who comes, would have the writer do something. */
 static int has_news(struct db *reader, const struct party *p, const char *module, const char *version,
                     bool *news, struct err *e)
 {
-    char has[VERSION_SIZE];
-    int rc = device_version_get(reader, p->device_id, module, has, e);
-    if (rc < 0)
-        return rc;
-    *news = *version && strcmp(has, version) != 0;
-    if (!*news)
-        rc = is_awaited(reader, p, module, version, news, e);
+    int rc = is_awaited(reader, p, module, version, news, e);
     return rc == 0 && !*news ? execution_would_take_in(reader, p, news, e) : rc;
 }
 
@@ -56,9 +52,11 @@ int rollout_poll_idle(struct db *reader, int64_t device_id, const char *module, 
                       int64_t now_ms, bool *idle, struct err *e)
 {
     struct party p;
+    struct look look;
     bool would = true;
-    int rc = is_quiet(reader, device_id, module, version, idle, e);
-    if (rc < 0 || *idle)
+    int rc = look_at(reader, device_id, module, version, &look, e);
+    *idle = rc == 0 && look.known && !look.busy;
+    if (rc < 0 || *idle || !look.known)
         return rc;
     rc = party_get_id(reader, device_id, &p, e);
     if (rc == 0)
@@ -74,9 +72,13 @@ int rollout_poll_again(struct rollout *r, struct db *reader, int64_t device_id, 
                        struct err *e)
 {
     struct party p;
+    struct look look;
     bool news = true;
     *sends = 0;
-    int rc = party_get_id(reader, device_id, &p, e);
+    int rc = look_at(reader, device_id, module, version, &look, e);
+    if (rc < 0 || !look.known || !look.busy)
+        return rc;
+    rc = party_get_id(reader, device_id, &p, e);
     if (rc == 0)
         rc = has_news(reader, &p, module, version, &news, e);
     return rc == 0 && !news ? dispatch_look_again(r, reader, &p, now_ms, out, sends, e) : rc;
