@@ -170,6 +170,12 @@ $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libotad.a $(BUILD)/flags
 
 $(BUILD)/bench/mqtt_files: $(BUILD)/obj/sim/link.o $(filter $(BUILD)/obj/sim/wire%,$(SIM_OBJ))
 
+# preloaded into otad
+$(BUILD)/bench/%.so: tests/bench/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -fPIC -shared -o $@ $< -lsqlite3
+
 # one harness, two mains: libFuzzer's, or ours that reads the corpus
 FUZZ_CC = $(CC) $(CPPFLAGS) -Itests/fuzz $(CFLAGS) -MMD -MP $(LDFLAGS)
 $(BUILD)/replay.o: tests/fuzz/replay.c $(BUILD)/flags
@@ -231,7 +237,7 @@ test-sdk: deps-sdk
 fuzz: deps-fuzz
 	$(MAKE) FUZZ=1 CC=clang run-fuzzers
 
-BENCH := $(addprefix $(BUILD)/bench/,growth mqtt_files tls_clients)
+BENCH := $(addprefix $(BUILD)/bench/,growth mqtt_files mqtt_flood rowcount.so tls_clients)
 bench: deps-bench
 	$(MAKE) all $(BENCH) $(BUILD)/bench/node/installed
 	sh tests/bench/run.sh $(BUILD)

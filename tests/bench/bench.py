@@ -15,6 +15,7 @@ import campaigns
 import connections
 import downloads
 import drippers
+import fleet_mqtt
 import growth
 import handshakes
 import million
@@ -24,8 +25,8 @@ import slow
 from harness import BUILD
 from rows import table
 
-SUITES = [downloads.run, slow.run, handshakes.run, connections.run, million.run, campaigns.run, mqtt_files.run, growth.run,
-          drippers.run]
+SUITES = [downloads.run, slow.run, handshakes.run, connections.run, million.run, campaigns.run, mqtt_files.run,
+          fleet_mqtt.run, growth.run, drippers.run]
 
 
 def first_line(*command):

@@ -29,8 +29,11 @@ class Talker:
         assert line, f"{self.process.args[:2]} ended with status {self.process.wait(10)}"
         return line
 
-    def ask(self, line):
+    def tell(self, line):
         self.process.stdin.write(f"{line}\n")
+
+    def ask(self, line):
+        self.tell(line)
         return self.hear()
 
     def kill(self):
@@ -68,7 +71,8 @@ def bare_settings(otad, folder, port):
                              "allow_anonymous true", ""])
 
 
-def bare_side(stage, n):
+def bare_broker(stage):
+    """A mosquitto with those settings: folder, port, process id."""
     folder, port = stage.folder(), free_ports(1)[0]
     conf = Path(folder, "mosquitto.conf")
     conf.write_text(bare_settings(stage.otad, folder, port))
@@ -76,9 +80,14 @@ def bare_side(stage, n):
                               env={"PATH": os.environ["PATH"] + ":/usr/sbin"})
     stage.callback(lambda: (broker.send_signal(signal.SIGTERM), broker.wait(10)))
     wait_until(Path(folder, "broker.sock").exists, 10, "the start of mosquitto")
+    return folder, port, broker.pid
+
+
+def bare_side(stage, n):
+    folder, port, broker_pid = bare_broker(stage)
     server = Talker(stage, PROGRAM, "server", f"{folder}/broker.sock")
     assert server.hear() == "ready"
-    return devices_of(stage, port, "bench", "none", n), {"mosquitto": broker.pid, "server": server.process.pid}
+    return devices_of(stage, port, "bench", "none", n), {"mosquitto": broker_pid, "server": server.process.pid}
 
 
 def once(fleet, pids, stream, size, n):

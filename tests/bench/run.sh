@@ -28,7 +28,7 @@ if [ -z "${BENCH_NAMESPACE:-}" ]; then
 fi
 
 build=${1:-build}
-for program in otad bench/growth bench/mqtt_files bench/tls_clients bench/node/server.js; do
+for program in otad bench/growth bench/mqtt_files bench/mqtt_flood bench/rowcount.so bench/tls_clients bench/node/server.js; do
     [ -e "$build/$program" ] || {
         echo "run.sh: $build/$program is missing: run make bench" >&2
         exit 2
