@@ -25,6 +25,10 @@ PRAGMA synchronous = FULL
 -- name: db_temp_store
 PRAGMA temp_store = MEMORY
 
+-- In KiB where it is negative. The writer's holds what a batch of a large fleet touches; the readers' stay small.
+-- name: db_writer_cache
+PRAGMA cache_size = -16384
+
 -- name: db_query_only
 PRAGMA query_only = ON
 

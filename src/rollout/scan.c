@@ -120,8 +120,8 @@ static int look_at_slots(struct rollout *r, struct db *w, struct scan *scan, int
 
 /* ---- the walk */
 
-/* A power of two above every id: the walk goes in steps of the golden section, which is odd and so comes by
- * each of them once. */
+/* A power of two above every id: a walk in steps of the golden section, which is odd, comes by each of them
+ * once. */
 static uint64_t circle(const struct rollout *r)
 {
     uint64_t n = 1;
@@ -130,9 +130,16 @@ static uint64_t circle(const struct rollout *r)
     return n;
 }
 
-static int64_t id_at(uint64_t at, uint64_t n)
+/* Where only some get an offer at a time, they are to lie all over the fleet. Where all get theirs at once,
+ * their order is the store's: neighbours share its pages. */
+static bool is_held_back(const struct policy *p)
 {
-    return (int64_t)(at * 0x9e3779b97f4a7c15u & (n - 1));
+    return p->rate_per_minute || p->max_in_flight;
+}
+
+static int64_t id_at(uint64_t at, uint64_t n, bool spread)
+{
+    return (int64_t)(spread ? at * 0x9e3779b97f4a7c15u & (n - 1) : at);
 }
 
 static int is_queued(struct db *w, int64_t campaign_id, int64_t device_id, struct err *e)
@@ -156,11 +163,12 @@ static int walk(struct rollout *r, struct db *w, struct scan *scan, struct askin
                 struct sink *sink, bool *held, struct err *e)
 {
     uint64_t n = circle(r);
+    bool spread = is_held_back(all->policy);
     if (scan->left > n || scan->circle != n)
         scan->left = n; /* another circle has another order: what this one has passed is not known */
     scan->circle = n;
     for (unsigned i = 0; scan->left > 0 && sink->n < sink->cap; i++) {
-        int64_t id = id_at(scan->at, n);
+        int64_t id = id_at(scan->at, n, spread);
         size_t before = sink->n;
         int rc = 0;
         if (i % WALK_IDS == WALK_IDS - 1 && clock_mono_ms() > end_ms)
@@ -203,7 +211,7 @@ static int scan_one(struct rollout *r, struct db *w, struct scan *scan, int64_t 
     if (rc < 0 || first < QUESTIONS)
         return rc; /* the next second asks again */
     rc = walk(r, w, scan, &all, end_ms, sink, &held, e);
-    *again |= rc == 0 && scan->left > 0 && !held && sink->n < sink->cap;
+    *again |= rc == 0 && scan->left > 0 && !held;
     return rc;
 }
 

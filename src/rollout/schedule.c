@@ -424,7 +424,7 @@ static int repeat_lost(struct rollout *r, struct db *w, int64_t now_ms, struct s
         r->lost.since_ms = since_ms;
         r->lost.after_id = 0;
     } else {
-        *again |= sink->n < sink->cap;
+        *again = true;
     }
     return rc;
 }

@@ -104,7 +104,10 @@ static int configure(struct db *db, enum db_mode mode, struct err *e)
         return -(int)e->code;
     if (mode == DB_COPIER)
         return 0;
-    return db_run(db, mode == DB_READER ? Q_DB_QUERY_ONLY : Q_DB_SYNCHRONOUS, e);
+    if (mode == DB_READER)
+        return db_run(db, Q_DB_QUERY_ONLY, e);
+    int rc = db_run(db, Q_DB_WRITER_CACHE, e);
+    return rc < 0 ? rc : db_run(db, Q_DB_SYNCHRONOUS, e);
 }
 
 /* SQLite counts every byte that it takes, under one lock for all threads, unless it is told before its first
