@@ -3,6 +3,13 @@
 -- name: tx_begin
 BEGIN IMMEDIATE
 
+-- Several questions, one state of the store: each transaction asks for locks of its own.
+-- name: read_begin
+BEGIN
+
+-- name: read_end
+COMMIT
+
 -- name: tx_commit
 COMMIT
 

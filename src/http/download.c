@@ -17,9 +17,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A record of TLS, which is what libmicrohttpd sends in a turn. A larger block is sent no sooner, and zeroed
- * first. */
-#define BLOCK_BYTES (16 * 1024)
+/* A record of TLS is what libmicrohttpd sends in a turn, and it zeroes a block before the first: two records
+ * are worth it where many follow. */
+#define BLOCK_BYTES       (16 * 1024)
+#define LARGE_BLOCK_BYTES (32 * 1024)
+#define LARGE_BYTES       (256 * 1024)
 /* Small answers leave in one piece with their head: small clients expect one segment. */
 #define SMALL_BYTES (16 * 1024)
 
@@ -107,8 +109,9 @@ static struct MHD_Response *start(struct download *d, bool head)
         if (d->length <= SMALL_BYTES)
             return small_response(d);
     }
+    size_t block = d->length < LARGE_BYTES ? BLOCK_BYTES : LARGE_BLOCK_BYTES;
     struct MHD_Response *response =
-        MHD_create_response_from_callback(d->length, BLOCK_BYTES, on_block, d, download_free);
+        MHD_create_response_from_callback(d->length, block, on_block, d, download_free);
     if (!response)
         download_free(d);
     return response;

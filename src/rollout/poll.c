@@ -48,33 +48,41 @@ static int has_news(struct db *reader, const struct party *p, const char *module
     return rc == 0 && !*news ? execution_would_take_in(reader, p, news, e) : rc;
 }
 
+static int would_do(struct db *reader, int64_t device_id, const char *module, const char *version,
+                    int64_t now_ms, bool *would, struct err *e)
+{
+    struct party p;
+    *would = true;
+    int rc = party_get_id(reader, device_id, &p, e);
+    if (rc == 0)
+        rc = has_news(reader, &p, module, version, would, e);
+    return rc == 0 && !*would ? dispatch_would(reader, &p, now_ms, would, e) : rc;
+}
+
 int rollout_poll_idle(struct db *reader, int64_t device_id, const char *module, const char *version,
                       int64_t now_ms, bool *idle, struct err *e)
 {
-    struct party p;
     struct look look;
     bool would = true;
     int rc = look_at(reader, device_id, module, version, &look, e);
     *idle = rc == 0 && look.known && !look.busy;
     if (rc < 0 || *idle || !look.known)
         return rc;
-    rc = party_get_id(reader, device_id, &p, e);
-    if (rc == 0)
-        rc = has_news(reader, &p, module, version, &would, e);
-    if (rc == 0 && !would)
-        rc = dispatch_would(reader, &p, now_ms, &would, e);
+    rc = db_read_begin(reader, e);
+    if (rc < 0)
+        return rc;
+    rc = would_do(reader, device_id, module, version, now_ms, &would, e);
+    db_read_end(reader);
     *idle = rc == 0 && !would;
     return rc;
 }
 
-int rollout_poll_again(struct rollout *r, struct db *reader, int64_t device_id, const char *module,
-                       const char *version, int64_t now_ms, struct outgoing *out, size_t *sends,
-                       struct err *e)
+static int look_again(struct rollout *r, struct db *reader, int64_t device_id, const char *module,
+                      const char *version, int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e)
 {
     struct party p;
     struct look look;
     bool news = true;
-    *sends = 0;
     int rc = look_at(reader, device_id, module, version, &look, e);
     if (rc < 0 || !look.known || !look.busy)
         return rc;
@@ -82,4 +90,17 @@ int rollout_poll_again(struct rollout *r, struct db *reader, int64_t device_id, 
     if (rc == 0)
         rc = has_news(reader, &p, module, version, &news, e);
     return rc == 0 && !news ? dispatch_look_again(r, reader, &p, now_ms, out, sends, e) : rc;
+}
+
+int rollout_poll_again(struct rollout *r, struct db *reader, int64_t device_id, const char *module,
+                       const char *version, int64_t now_ms, struct outgoing *out, size_t *sends,
+                       struct err *e)
+{
+    *sends = 0;
+    int rc = db_read_begin(reader, e);
+    if (rc < 0)
+        return rc;
+    rc = look_again(r, reader, device_id, module, version, now_ms, out, sends, e);
+    db_read_end(reader);
+    return rc;
 }

@@ -329,6 +329,18 @@ int db_run(struct db *db, enum query q, struct err *e)
     return stmt_run(db_stmt(db, q), NULL, e);
 }
 
+int db_read_begin(struct db *reader, struct err *e)
+{
+    return db_run(reader, Q_READ_BEGIN, e);
+}
+
+/* Nothing was written: there is nothing that could fail and matter. */
+void db_read_end(struct db *reader)
+{
+    struct err ignored;
+    db_run(reader, Q_READ_END, &ignored);
+}
+
 int db_number(struct db *db, enum query q, int64_t *out, struct err *e)
 {
     STMT_AUTO struct stmt *s = db_stmt(db, q);

@@ -65,7 +65,11 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended before all was measured"))
     more_descriptors()
     started = time.time()
-    rows = [row for suite in SUITES for row in suite(quick)]
+    rows = []
+    for suite in SUITES:
+        found = suite(quick)
+        print(f"{time.time() - started:.0f} s: {suite.__module__}\n{table(found, judged=not quick)}\n", file=sys.stderr, flush=True)
+        rows += found
     found = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), "took_s": round(time.time() - started),
              "quick": quick, "machine": machine(), "rows": [row.as_json() for row in rows]}
     results.parent.mkdir(parents=True, exist_ok=True)

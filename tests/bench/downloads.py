@@ -67,6 +67,6 @@ def run(quick):
         rows += rows_of("64 KiB ranges", measured(stage.servers, env, RANGES, rounds, seconds), {"rate": 1.1}, {"nginx": tuning})
         rows += beside_node(stage, env, min(rounds, 3), seconds)
         crowd, crowd_s = (CROWD._replace(connections=100), 2) if quick else (CROWD, CROWD_S)
-        rows += rows_of(f"download, {crowd.connections:,} connections", measured(stage.servers, env, crowd, rounds, crowd_s),
+        rows += rows_of(f"download, {crowd.connections:,} connections", measured(stage.servers, env, crowd, min(rounds, 3), crowd_s),
                         {"rate": 1.1}, {"nginx": tuning})
     return rows
