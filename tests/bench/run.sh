@@ -44,5 +44,5 @@ done
 build=$(cd "$build" && pwd)
 # servers are started, awaited and ended as the system tests do it
 export OTAD_BUILD="$build" PYTHONPATH="$here/../system" PYTHONDONTWRITEBYTECODE=1
-exec timeout -k 20 "$([ -n "${QUICK:-}" ] && echo 240 || echo 1200)" \
+exec timeout -k 20 "$([ -n "${QUICK:-}" ] && echo 600 || echo 1200)" \
     "${PYTHON:-/usr/bin/python3}" "$here/bench.py" "$build/bench/results.json" "$here/../../docs"
