@@ -69,9 +69,9 @@ int store_reader(struct store *s, struct db **out, struct err *e);
  * Parameters that were not bound are null; their names are given as they stand in the SQL: ":id". Of SQLite's
  * errors, a constraint is ERR_CONFLICT, a full disk ERR_NO_SPACE, a lock ERR_BUSY, all else ERR_INTERNAL. */
 /* On a reader: what is asked between them sees one state of the store, and takes its locks once. Nothing else
- * may be done meanwhile, and end must follow. */
+ * may be done meanwhile, and end must follow; it passes rc on, or says that it failed itself. */
 int db_read_begin(struct db *reader, struct err *e);
-void db_read_end(struct db *reader);
+int db_read_end(struct db *reader, int rc, struct err *e);
 
 struct stmt *db_stmt(struct db *db, enum query q);
 void bind_int(struct stmt *s, const char *name, int64_t value);

@@ -72,7 +72,7 @@ int rollout_poll_idle(struct db *reader, int64_t device_id, const char *module, 
     if (rc < 0)
         return rc;
     rc = would_do(reader, device_id, module, version, now_ms, &would, e);
-    db_read_end(reader);
+    rc = db_read_end(reader, rc, e);
     *idle = rc == 0 && !would;
     return rc;
 }
@@ -101,6 +101,9 @@ int rollout_poll_again(struct rollout *r, struct db *reader, int64_t device_id, 
     if (rc < 0)
         return rc;
     rc = look_again(r, reader, device_id, module, version, now_ms, out, sends, e);
-    db_read_end(reader);
+    rc = db_read_end(reader, rc, e);
+    if (rc < 0 && *sends)
+        outgoing_clear(out);
+    *sends = rc < 0 ? 0 : *sends;
     return rc;
 }

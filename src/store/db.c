@@ -334,11 +334,17 @@ int db_read_begin(struct db *reader, struct err *e)
     return db_run(reader, Q_READ_BEGIN, e);
 }
 
-/* Nothing was written: there is nothing that could fail and matter. */
-void db_read_end(struct db *reader)
+/* A reader that stayed in its transaction would keep the WAL from being moved. */
+int db_read_end(struct db *reader, int rc, struct err *e)
 {
-    struct err ignored;
-    db_run(reader, Q_READ_END, &ignored);
+    struct err end, ignored;
+    int ended = db_run(reader, Q_READ_END, &end);
+    if (ended < 0)
+        db_run(reader, Q_TX_ROLLBACK, &ignored);
+    if (ended == 0 || rc < 0)
+        return rc;
+    *e = end;
+    return ended;
 }
 
 int db_number(struct db *db, enum query q, int64_t *out, struct err *e)
