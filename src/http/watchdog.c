@@ -152,13 +152,14 @@ static enum verdict judge(struct watchdog *w, struct watched *x, int64_t now_ms)
     return now_ms >= x->look_at_ms ? phases[phase].look(w, x, since_ms, now_ms) : STAYS;
 }
 
-/* Whoever left gets TLS's goodbye, which libmicrohttpd says when it reads the end. */
+/* Whoever left gets TLS's goodbye, which libmicrohttpd says when it reads the end. Counted first: who is cut
+ * may look at once. */
 static void end(struct watched *x, enum verdict why)
 {
     x->mark = ENDED;
-    shutdown(x->fd, why == LEFT ? SHUT_RD : SHUT_RDWR);
     if (why == TOO_SLOW)
         board_count(BOARD_CONNECTIONS_CUT, 1);
+    shutdown(x->fd, why == LEFT ? SHUT_RD : SHUT_RDWR);
 }
 
 /* Under the lock the descriptor is still its own: it is closed after its removal. */

@@ -310,7 +310,7 @@ def test_a_stop_lets_running_requests_end(make_otad):
         wait_until(lambda: "stopping" in otad.log(), what="the stop")
 
         def refused():
-            with contextlib.suppress(ConnectionRefusedError), connect(otad.http_port):
+            with contextlib.suppress(ConnectionRefusedError, ConnectionResetError), connect(otad.http_port):
                 return False
             return True
         wait_until(refused, what="new connections to be refused")
