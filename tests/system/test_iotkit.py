@@ -110,6 +110,11 @@ def kit(bare_otad, product, devices):
     return devices(Kit(bare_otad, product.key))
 
 
+def without_url(data):
+    """That says until when it is good, to the second."""
+    return {key: value for key, value in data.items() if key != "url"}
+
+
 def test_an_update(bare_otad, product, kit):
     assert not kit.connect()
     kit.subscribe()
@@ -118,7 +123,7 @@ def test_an_update(bare_otad, product, kit):
     campaign = product.campaign(firmware)
     data = kit.pushed()
     assert (data["version"], data["size"], data["md5"]) == ("1.0.1", 25_000, firmware["md5"])
-    assert kit.pull() == data
+    assert without_url(kit.pull()) == without_url(data)
 
     url = urllib.parse.urlsplit(data["url"])
     assert (url.scheme, url.netloc) == ("https", "localhost")
