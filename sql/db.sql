@@ -7,9 +7,6 @@ BEGIN IMMEDIATE
 -- name: read_begin
 BEGIN
 
--- name: read_end
-COMMIT
-
 -- name: tx_commit
 COMMIT
 

@@ -102,11 +102,15 @@ void scan_campaign(struct rollout *r, int64_t campaign_id);
 int rollout_poll_idle(struct db *reader, int64_t device_id, const char *module, const char *version,
                       int64_t now_ms, bool *idle, struct err *e);
 
-/* The same for a device that was offered something already: that offer, when rollout_event would send it once
- * more and change nothing. *sends 0: ask rollout_event. Reads only; the caller clears *out. */
-int rollout_poll_again(struct rollout *r, struct db *reader, int64_t device_id, const char *module,
-                       const char *version, int64_t now_ms, struct outgoing *out, size_t *sends,
-                       struct err *e);
+struct polled {
+    bool idle;
+    struct outgoing offer; /* what rollout_event would send once more, and all; or OUTGOING_NOTHING */
+};
+
+/* The same, and the offer of a device that was offered something already. Neither idle nor an offer: ask
+ * rollout_event. The caller clears the offer. */
+int rollout_poll(struct rollout *r, struct db *reader, int64_t device_id, const char *module,
+                 const char *version, int64_t now_ms, struct polled *out, struct err *e);
 
 /* What a device would be sent if it asked now, whole files only: the firmware, and its execution; ids 0:
  * nothing. Reads only. */

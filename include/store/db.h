@@ -63,16 +63,16 @@ size_t store_queue_length(struct store *s);
  */
 int store_reader(struct store *s, struct db **out, struct err *e);
 
-/* ---- statements. db_stmt gives the statement reset and unbound; a failure to prepare or to bind shows at
- * the first step. A statement is used up by stmt_end (or by stmt_run, which calls it) before the same one is
- * asked for again: the same query within its own loop is a programming mistake and stops the program.
- * Parameters that were not bound are null; their names are given as they stand in the SQL: ":id". Of SQLite's
- * errors, a constraint is ERR_CONFLICT, a full disk ERR_NO_SPACE, a lock ERR_BUSY, all else ERR_INTERNAL. */
 /* On a reader: what is asked between them sees one state of the store, and takes its locks once. Nothing else
  * may be done meanwhile, and end must follow; it passes rc on, or says that it failed itself. */
 int db_read_begin(struct db *reader, struct err *e);
 int db_read_end(struct db *reader, int rc, struct err *e);
 
+/* ---- statements. db_stmt gives the statement reset and unbound; a failure to prepare or to bind shows at
+ * the first step. A statement is used up by stmt_end (or by stmt_run, which calls it) before the same one is
+ * asked for again: the same query within its own loop is a programming mistake and stops the program.
+ * Parameters that were not bound are null; their names are given as they stand in the SQL: ":id". Of SQLite's
+ * errors, a constraint is ERR_CONFLICT, a full disk ERR_NO_SPACE, a lock ERR_BUSY, all else ERR_INTERNAL. */
 struct stmt *db_stmt(struct db *db, enum query q);
 void bind_int(struct stmt *s, const char *name, int64_t value);
 void bind_text(struct stmt *s, const char *name, const char *text);              /* NULL binds null */

@@ -53,41 +53,29 @@ static int answer_event(struct request *r, struct db *w, const struct device_eve
     return rc;
 }
 
-/* *done: it was offered something, and gets the same answer again. */
-static int answer_again(struct request *r, struct db *db, const struct device_event *ev, bool *done,
-                        struct err *e)
+/* Nothing is due, or the same answer again: neither is a write. */
+static int poll_reader(struct request *r, struct db *db, const struct device_event *ev, struct err *e)
 {
-    struct outgoing what;
-    size_t sends = 0;
-    int rc = r->caller.device_id ? rollout_poll_again(r->env->rollout, db, r->caller.device_id, ev->module,
-                                                      ev->version, r->now_ms, &what, &sends, e)
-                                 : 0;
-    *done = rc == 0 && sends;
-    if (!*done)
+    struct polled said = {.offer = {.kind = OUTGOING_NOTHING}};
+    struct rollout *rollout = r->env->rollout;
+    int64_t id = r->caller.device_id;
+    int rc = id ? rollout_poll(rollout, db, id, ev->module, ev->version, r->now_ms, &said, e) : 0;
+    if (rc)
         return rc;
-    presence_touch(r->env->rollout->presence, r->caller.device_id, r->now_ms);
-    answer(r, &what);
+    if (!said.idle && said.offer.kind != OUTGOING_OFFER)
+        return request_to_writer(r);
+    presence_touch(rollout->presence, id, r->now_ms);
+    answer(r, &said.offer);
     return 0;
 }
 
 int api_self_offer(struct request *r, struct db *db, struct err *e)
 {
     struct device_event ev;
-    bool idle, done = false;
     int rc = read_poll(r, &ev, e);
     if (rc)
         return rc;
-    if (r->on_writer)
-        return answer_event(r, db, &ev, e);
-    rc = api_idle(r, db, r->caller.device_id, &ev, 1, &idle, e);
-    if (rc)
-        return rc;
-    if (idle) {
-        reply_nothing(r);
-        return 0;
-    }
-    rc = answer_again(r, db, &ev, &done, e);
-    return rc || done ? rc : request_to_writer(r);
+    return r->on_writer ? answer_event(r, db, &ev, e) : poll_reader(r, db, &ev, e);
 }
 
 int api_self_report(struct request *r, struct db *db, struct err *e)

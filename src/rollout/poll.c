@@ -48,62 +48,50 @@ static int has_news(struct db *reader, const struct party *p, const char *module
     return rc == 0 && !*news ? execution_would_take_in(reader, p, news, e) : rc;
 }
 
-static int would_do(struct db *reader, int64_t device_id, const char *module, const char *version,
-                    int64_t now_ms, bool *would, struct err *e)
+/* r NULL: an offer is not wanted. */
+static int look_closely(struct rollout *r, struct db *reader, int64_t device_id, const char *module,
+                        const char *version, int64_t now_ms, struct polled *out, struct err *e)
 {
     struct party p;
-    *would = true;
+    bool news = true, would = true;
+    size_t sends; /* seen by the offer's kind */
     int rc = party_get_id(reader, device_id, &p, e);
     if (rc == 0)
-        rc = has_news(reader, &p, module, version, would, e);
-    return rc == 0 && !*would ? dispatch_would(reader, &p, now_ms, would, e) : rc;
+        rc = has_news(reader, &p, module, version, &news, e);
+    if (rc < 0 || news)
+        return rc;
+    rc = dispatch_would(reader, &p, now_ms, &would, e);
+    out->idle = rc == 0 && !would;
+    return rc == 0 && would && r ? dispatch_look_again(r, reader, &p, now_ms, &out->offer, &sends, e) : rc;
+}
+
+int rollout_poll(struct rollout *r, struct db *reader, int64_t device_id, const char *module,
+                 const char *version, int64_t now_ms, struct polled *out, struct err *e)
+{
+    static const struct polled nothing = {.offer = {.kind = OUTGOING_NOTHING}};
+    struct look look;
+    int rc = look_at(reader, device_id, module, version, &look, e);
+    *out = nothing;
+    out->idle = rc == 0 && look.known && !look.busy;
+    if (rc < 0 || out->idle || !look.known)
+        return rc;
+    rc = db_read_begin(reader, e);
+    if (rc < 0)
+        return rc;
+    rc = look_closely(r, reader, device_id, module, version, now_ms, out, e);
+    rc = db_read_end(reader, rc, e);
+    if (rc < 0) {
+        outgoing_clear(&out->offer);
+        *out = nothing;
+    }
+    return rc;
 }
 
 int rollout_poll_idle(struct db *reader, int64_t device_id, const char *module, const char *version,
                       int64_t now_ms, bool *idle, struct err *e)
 {
-    struct look look;
-    bool would = true;
-    int rc = look_at(reader, device_id, module, version, &look, e);
-    *idle = rc == 0 && look.known && !look.busy;
-    if (rc < 0 || *idle || !look.known)
-        return rc;
-    rc = db_read_begin(reader, e);
-    if (rc < 0)
-        return rc;
-    rc = would_do(reader, device_id, module, version, now_ms, &would, e);
-    rc = db_read_end(reader, rc, e);
-    *idle = rc == 0 && !would;
-    return rc;
-}
-
-static int look_again(struct rollout *r, struct db *reader, int64_t device_id, const char *module,
-                      const char *version, int64_t now_ms, struct outgoing *out, size_t *sends, struct err *e)
-{
-    struct party p;
-    struct look look;
-    bool news = true;
-    int rc = look_at(reader, device_id, module, version, &look, e);
-    if (rc < 0 || !look.known || !look.busy)
-        return rc;
-    rc = party_get_id(reader, device_id, &p, e);
-    if (rc == 0)
-        rc = has_news(reader, &p, module, version, &news, e);
-    return rc == 0 && !news ? dispatch_look_again(r, reader, &p, now_ms, out, sends, e) : rc;
-}
-
-int rollout_poll_again(struct rollout *r, struct db *reader, int64_t device_id, const char *module,
-                       const char *version, int64_t now_ms, struct outgoing *out, size_t *sends,
-                       struct err *e)
-{
-    *sends = 0;
-    int rc = db_read_begin(reader, e);
-    if (rc < 0)
-        return rc;
-    rc = look_again(r, reader, device_id, module, version, now_ms, out, sends, e);
-    rc = db_read_end(reader, rc, e);
-    if (rc < 0 && *sends)
-        outgoing_clear(out);
-    *sends = rc < 0 ? 0 : *sends;
+    struct polled said;
+    int rc = rollout_poll(NULL, reader, device_id, module, version, now_ms, &said, e);
+    *idle = said.idle;
     return rc;
 }

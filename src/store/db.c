@@ -338,7 +338,7 @@ int db_read_begin(struct db *reader, struct err *e)
 int db_read_end(struct db *reader, int rc, struct err *e)
 {
     struct err end, ignored;
-    int ended = db_run(reader, Q_READ_END, &end);
+    int ended = db_run(reader, Q_TX_COMMIT, &end);
     if (ended < 0)
         db_run(reader, Q_TX_ROLLBACK, &ignored);
     if (ended == 0 || rc < 0)

@@ -46,43 +46,34 @@ static void remember_said(struct fate *f, unsigned device, const struct device_e
 }
 
 /* What a poll comes to when only a reader is asked. */
-struct foretold {
-    bool idle;
-    size_t sends;
-    struct outgoing out;
-};
-
-static struct foretold foretell(struct fate *f, unsigned device, const struct delivery *d)
+static struct polled foretell(struct fate *f, unsigned device, const struct delivery *d)
 {
-    struct foretold told = {0};
+    struct polled told = {.offer = {.kind = OUTGOING_NOTHING}};
     struct err e = {0};
     int64_t id = id_of(f, device);
-    if (!id || d->ev.kind != EVENT_INFORM || d->ev.over_session)
-        return told;
-    assert_int_equal(
-        rollout_poll_idle(reader(f->w), id, d->ev.module, d->ev.version, f->w->now_ms, &told.idle, &e), 0);
-    if (!told.idle && !d->ev.more_follows && !d->ev.full_only)
-        assert_int_equal(rollout_poll_again(&f->w->rollout, reader(f->w), id, d->ev.module, d->ev.version,
-                                            f->w->now_ms, &told.out, &told.sends, &e),
-                         0);
+    struct rollout *r = d->ev.more_follows || d->ev.full_only ? NULL : &f->w->rollout;
+    if (id && d->ev.kind == EVENT_INFORM && !d->ev.over_session)
+        assert_int_equal(
+            rollout_poll(r, reader(f->w), id, d->ev.module, d->ev.version, f->w->now_ms, &told, &e), 0);
     return told;
 }
 
 /* Where it was found idle, it must do nothing; where an offer was found, it must bring that one and write
  * nothing. */
 static void check_foretold(struct fate *f, unsigned device, const struct delivery *d,
-                           const struct foretold *told)
+                           const struct polled *told)
 {
     const struct world *w = f->w;
-    const struct offer *mine = &told->out.offer, *its = &w->out[0].offer;
+    const struct offer *mine = &told->offer.offer, *its = &w->out[0].offer;
     if (told->idle && (w->sent > 0 || f->moved > 0))
         fail_msg("d%u was found idle with %s %s, and was not: %zu sent, %zu moved", device, d->ev.module,
                  d->ev.version, w->sent, f->moved);
-    if (told->sends &&
-        (w->sent != 1 || d->changes || mine->id != its->id || strcmp(mine->file.url, its->file.url) != 0))
+    if (told->offer.kind != OUTGOING_OFFER)
+        return;
+    if (w->sent != 1 || d->changes || mine->id != its->id || strcmp(mine->file.url, its->file.url) != 0)
         fail_msg("d%u was found with an offer at %s %s: %zu sent, %lld rows", device, d->ev.module,
                  d->ev.version, w->sent, (long long)d->changes);
-    offers_foretold += told->sends;
+    offers_foretold++;
 }
 
 static bool asks_by_itself(const struct device_event *ev)
@@ -101,7 +92,7 @@ static void say(struct fate *f, unsigned device, struct delivery *d)
 {
     struct err e = {0};
     f->w->now_ms += 1 + (int64_t)roll(f, 3000);
-    struct foretold told = foretell(f, device, d);
+    struct polled told = foretell(f, device, d);
     int rc = try_it(f->w, take_in, d, &e);
     if (d->lost)
         forget(f->w);
@@ -116,7 +107,7 @@ static void say(struct fate *f, unsigned device, struct delivery *d)
     check_world(f);
     if (!d->lost)
         check_foretold(f, device, d, &told);
-    outgoing_clear(&told.out);
+    outgoing_clear(&told.offer);
     f->ev = NULL;
 }
 
