@@ -1,4 +1,4 @@
-"""Row 4: a fleet of otad-sim through one campaign of a 1 MiB file, from POST to completed, and what took so long: the CPU
+"""A fleet of otad-sim through one campaign of a 1 MiB file, from POST to completed, and what took so long: the CPU
 of each program beside the machine's cores, and what was written for the store."""
 import json
 import subprocess
@@ -7,7 +7,8 @@ import time
 
 from files import pattern
 from harness import BUILD, FINAL, wait_until
-from peers import CORES, Stage, cpu_s, machine_busy_s, written_bytes
+from meter import Meter, share
+from peers import CORES, Stage, cpu_s, written_bytes
 from rows import Row
 
 IMAGE = pattern(1 << 20, seed=7)
@@ -78,22 +79,15 @@ def run_once(devices):
         otad, firmware, sim = start(stage, devices)
         idle = idle_us(sim.process.pid, devices)
         pids = {"otad": otad.pid, "mosquitto": otad.broker_pid(), "otad-sim": sim.process.pid}
-
-        def look():
-            return {"s": time.monotonic(), "busy": machine_busy_s(), "written": written_bytes(otad.pid),
-                    "cpu": {name: cpu_s(pid) for name, pid in pids.items()}}
-        before = look()
+        meter = Meter(**{name: lambda pid=pid: cpu_s(pid) for name, pid in pids.items()})
+        begun_s, written = time.monotonic(), written_bytes(otad.pid)
         campaign = otad.ok("POST", "/campaigns", {"firmware": [firmware]})["id"]
         completed(otad, campaign, devices)
-        after = look()
+        took_s, used_s, written = time.monotonic() - begun_s, meter.used(), written_bytes(otad.pid) - written
         told = sim.stop()
     assert told["downloads"] == devices and told["digest_errors"] == 0, told
     assert told["bytes"] >= devices * len(IMAGE), told
-    took_s, busy_s = after["s"] - before["s"], after["busy"] - before["busy"]
-    used_s = {name: after["cpu"][name] - before["cpu"][name] for name in pids}
-    used_s["others"] = max(0, busy_s - sum(used_s.values()))
-    return {"took": took_s, "cpu": used_s, "busy": busy_s * 100 / (took_s * CORES),
-            "written": (after["written"] - before["written"]) / MB, "sim": told, "idle": idle,
+    return {"took": took_s, "cpu": used_s, "busy": share(sum(used_s.values()), took_s), "written": written / MB, "sim": told, "idle": idle,
             "share": used_s["otad-sim"] * 100 / sum(used_s[name] for name in pids)}
 
 

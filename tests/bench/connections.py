@@ -1,4 +1,4 @@
-"""Rows 2 and 3: what an idle TLS connection costs in memory, and how long a client with Nagle's algorithm on waits for
+"""What an idle TLS connection costs in memory, and how long a client with Nagle's algorithm on waits for
 its first answer."""
 import select
 import socket

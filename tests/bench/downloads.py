@@ -1,11 +1,10 @@
 """Files over TLS on kept connections: whole, in ranges, on a thousand connections at once; and the CPU that a gigabyte costs."""
-from peers import FILE, Stage
+from peers import FILE, SIDES, Stage
 from rows import Row
 from turns import by_turns, pairs
 from wrk import Load, wrk
 
 PROTOCOLS = [("TLSv1.3", "TLS_AES_128_GCM_SHA256"), ("TLSv1.2", "ECDHE-ECDSA-AES128-GCM-SHA256")]
-SIDES = ("otad", "nginx")
 RANGE = 64 * 1024
 WHOLE = Load(connections=16, size=len(FILE))
 RANGES = Load(connections=16, size=RANGE, script="ranges.lua", args=(len(FILE), RANGE))

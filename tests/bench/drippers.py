@@ -1,4 +1,4 @@
-"""Row 7: how much a thousand drippers are felt by others. They send a byte a second of a head over TCP or of a handshake, or of
+"""How much a thousand drippers are felt by others. They send a byte a second of a head over TCP or of a handshake, or of
 a head over TLS, where each pays, and has otad pay, for a handshake every ten seconds; and begin anew when they are cut. The
 health is asked for over a kept connection with them and without, by turns."""
 import contextlib

@@ -1,4 +1,4 @@
-"""Row 6: offers to 100,000 devices and their reports over MQTT, beside bare libmosquitto clients that send and drop as many
+"""Offers to 100,000 devices and their reports over MQTT, beside bare libmosquitto clients that send and drop as many
 messages through the same broker; and the rows that one update writes. mqtt_flood.c is the fleet, one session that speaks for
 all devices, and the bare clients. The broker is a mosquitto without otad's plugin, which would want a session a device."""
 import time
@@ -6,8 +6,9 @@ from pathlib import Path
 
 from files import pattern
 from harness import BUILD, FINAL, wait_until
+from meter import Meter, share
 from mqtt_files import Talker, bare_broker
-from peers import CORES, Stage, cpu_s, machine_busy_s
+from peers import Stage, cpu_s
 from rows import Row
 
 PROGRAM = BUILD / "bench" / "mqtt_flood"
@@ -41,17 +42,17 @@ class Field:
         assert talker.hear() == "ready"
         return talker
 
-    def cpu(self, sender):
-        """CPU seconds so far of the program that is measured, and of those that both sides have."""
+    def meter(self, sender):
+        """Of the program that is measured, and of those that both sides have."""
         pids = {"sender": sender, "mosquitto": self.broker_pid, "fleet": self.fleet.process.pid}
-        return {name: cpu_s(pid) for name, pid in pids.items()} | {"others": machine_busy_s()}
+        return Meter(**{name: lambda pid=pid: cpu_s(pid) for name, pid in pids.items()})
 
-    def cost(self, sender, before, messages, took_s):
+    @staticmethod
+    def cost(meter, messages, took_s):
         """Rate, and CPU microseconds a message of each; others: the share of the machine that every other program had."""
-        used = {name: value - before[name] for name, value in self.cpu(sender).items()}
-        others_s = used.pop("others") - sum(used.values())
+        used = meter.used()
         return {"rate": messages / took_s, "took": took_s, **{name: value * 1e6 / messages for name, value in used.items()},
-                "others": max(0, others_s) * 100 / (took_s * CORES)}
+                "others": share(used["others"], took_s)}
 
     def campaign(self, number):
         """(id, moment of the POST) of one that brings all devices to version NUMBER.0.0."""
@@ -71,12 +72,12 @@ class Field:
     def offers(self, number):
         """A campaign, from its POST to the last device's offer."""
         self.watch("ota", number)
-        before = self.cpu(self.otad.pid)
+        meter = self.meter(self.otad.pid)
         self.running, begun_s = self.campaign(number)
         wait_until(lambda: self.look(self.running)["state"] == "running", LIMIT_S, "the campaign's start", pause_s=0.02)
         created_s = time.monotonic() - begun_s
         took_s = float(self.fleet.hear()) - begun_s
-        said = self.cost(self.otad.pid, before, self.devices, took_s) | {"created": created_s}
+        said = self.cost(meter, self.devices, took_s) | {"created": created_s}
         assert self.counts(self.running) == {"offered": self.devices}
         self.sample = number, self.fleet.ask("sample")
         return said
@@ -85,10 +86,9 @@ class Field:
         """As many messages like the last that otad sent."""
         number, body = self.sample
         self.watch("otb", number)
-        pid = self.publisher.process.pid
-        before = self.cpu(pid)
+        meter = self.meter(self.publisher.process.pid)
         begun_s = float(self.publisher.ask(f"publish {self.devices} {body}").split()[0])
-        return self.cost(pid, before, self.devices, float(self.fleet.hear()) - begun_s)
+        return self.cost(meter, self.devices, float(self.fleet.hear()) - begun_s)
 
     def reports(self, number, n, first=0, last=STEPS - 1):
         """Updates of n devices, until otad has answered a question that came behind them: then they are in the store."""
@@ -109,11 +109,11 @@ class Field:
         return self.otad.by_socket("GET", "/api/v1/status").data["counters"]["mqtt_reports"]
 
     def flood(self, root, pid, number, n, first, last):
-        before = self.cpu(pid)
+        meter = self.meter(pid)
         said = self.fleet.ask(f"update {root} {n} {number}.0.0 {first} {last}").split()
         begun_s, acked_s, taken_s = map(float, said[:3])
         assert int(said[3]) == n * (last - first + 1), said
-        return self.cost(pid, before, int(said[3]), taken_s - begun_s) | {"acked": acked_s - begun_s}
+        return self.cost(meter, int(said[3]), taken_s - begun_s) | {"acked": acked_s - begun_s}
 
     def finish(self):
         """Ends what is still under way of the last campaign."""

@@ -1,4 +1,4 @@
-"""Row 6: how what a rollout costs grows with the fleet: growth.c, and the memory of a whole otad on a large store.
+"""How what a rollout costs grows with the fleet: growth.c, and the memory of a whole otad on a large store.
 
     OTAD_BUILD=build PYTHONPATH=tests/system python3 tests/bench/growth.py [devices]     the daemon alone, by hand
 """

@@ -6,32 +6,30 @@ from pathlib import Path
 
 from downloads import PROTOCOLS, same_on_both
 from harness import BUILD
-from peers import CORES, FILE, Stage, machine_busy_s
+from meter import Meter, children_cpu_s, share
+from peers import CORES, FILE, SIDES, Stage
 from rows import Row
 from turns import by_turns, pairs
-from wrk import children_cpu_s
 
 PROGRAM = BUILD / "bench" / "tls_clients"
 CONNECTIONS = 16
-SIDES = ("otad", "nginx")
 GOALS = {"full": 0.7, "resumed": 0.9}
 
 
 def handshakes(stage, server, path, version, kind, seconds):
     """Handshakes a second, microseconds of CPU for each of the server's and the client's, and what all others took."""
-    before, client_before, busy_before = server.cpu_s(), children_cpu_s(), machine_busy_s()
+    meter = Meter(server=server.cpu_s, client=children_cpu_s)
     done = subprocess.run(list(map(str, [PROGRAM, "handshakes", server.port, server.target, stage.otad.ca, path, version, kind,
                                          CONNECTIONS, CORES, seconds])),
                           capture_output=True, text=True, timeout=seconds + 60, check=False)
     assert done.returncode == 0, (server.name, version, kind, done.stderr)
-    cpu_s, client_s = server.cpu_s() - before, children_cpu_s() - client_before
-    others_s = max(0, machine_busy_s() - busy_before - cpu_s - client_s)
+    used = meter.used()
     told = json.loads(done.stdout.split("RESULT ", 1)[1])
     n, took_s = told["handshakes"], told["us"] / 1e6
     # the first of each connection has nothing to resume
     assert n > CONNECTIONS and told["resumed"] == (n - CONNECTIONS if kind == "resumed" else 0), (server.name, told)
-    return {"rate": n / took_s, "cpu": cpu_s * 1e6 / n, "client": client_s * 1e6 / n,
-            "others": others_s * 100 / (took_s * CORES)}
+    return {"rate": n / took_s, "cpu": used["server"] * 1e6 / n, "client": used["client"] * 1e6 / n,
+            "others": share(used["others"], took_s)}
 
 
 def rows_of(name, found, goal, note):

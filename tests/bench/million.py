@@ -11,12 +11,11 @@ from typing import NamedTuple
 from downloads import same_on_both
 from growth import campaign_for_all, filled
 from harness import basic, receive, status_kb, wait_until
-from peers import CORES, Server, Stage, cpu_s, written_bytes
+from peers import CORES, SIDES, Server, Stage, cpu_s, written_bytes
 from rows import Row, table
 from turns import by_turns, pairs
 from wrk import Load, wrk
 
-SIDES = ("otad", "nginx")
 CONNECTIONS = 16
 POLL = "/api/v1/device/offer"
 VERSIONS = {0: "1.1.0", 1: "0.9.0"}  # by a device's last digit, as growth.c has it; of all others 1.0.0

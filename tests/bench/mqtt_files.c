@@ -11,6 +11,7 @@
 #include "../../src/sim/link.h"
 #include "../../src/sim/wire.h"
 #include "base/clock.h"
+#include "talk.h"
 
 #include <mosquitto.h>
 #include <stdio.h>
@@ -23,18 +24,6 @@
 #define EVENTS    256
 #define TICK_MS   1000
 #define SILENT_MS 10000 /* no block at all for so long: something is broken */
-
-static void die(const char *why)
-{
-    fprintf(stderr, "mqtt_files: %s\n", why);
-    exit(1);
-}
-
-static void tell(const char *text)
-{
-    puts(text);
-    fflush(stdout);
-}
 
 /* ---- devices */
 

@@ -1,4 +1,4 @@
-"""Row 5: a file of 4 MiB in blocks of 10 KiB to 100 devices at once over MQTT, from otad through its broker, beside what a bare
+"""A file of 4 MiB in blocks of 10 KiB to 100 devices at once over MQTT, from otad through its broker, beside what a bare
 libmosquitto client sends from its memory through a broker that has the same settings and no plugin. mqtt_files.c is the
 devices of both, and that client."""
 import os

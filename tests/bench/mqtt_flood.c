@@ -7,12 +7,20 @@
  * Each says "ready" on stdout, and a line for each line on stdin. Moments are of the monotonic clock, in
  * seconds.
  *
- *   fleet: inform N VERSION                  each device's version; "BEGUN ENDED" when all of it was taken
- *          offers ROOT N VERSION             "watching", then "LAST" once so many devices have that version's
- * offer sample                            the last offer's body update ROOT N VERSION FROM TO     the
- * messages FROM to TO of N devices; "BEGUN ACKED TAKEN MESSAGES" publisher: publish N BODY                N
- * times that body, a device each; "BEGUN ACKED" subscriber: count                        how many reports
- * came since it was asked last
+ * To the fleet:
+ *
+ *   inform N VERSION                each device's version. "BEGUN ENDED", when all of it was taken
+ *   offers ROOT N VERSION           "watching"; then "LAST", once so many devices have that version's offer
+ *   sample                          the last offer's body
+ *   update ROOT N VERSION FROM TO   messages FROM to TO of N devices. "BEGUN ACKED TAKEN MESSAGES"
+ *
+ * To the publisher:
+ *
+ *   publish N BODY                  N times that body, a device each. "BEGUN ACKED"
+ *
+ * To the subscriber:
+ *
+ *   count                           how many reports came since it was asked last
  *
  * ROOT is the first level of the topics: "ota", which otad hears, or "otb", which only the bare ends do. The
  * broker answers for a report as soon as it has it, and drops what its queue for a slow reader has no room
@@ -23,6 +31,7 @@
  * each, and the client shares the cores with what is measured. */
 #include "base/clock.h"
 #include "base/str.h"
+#include "talk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,18 +57,6 @@
 #define SILENT_MS    30000 /* nothing at all while something is awaited: something is broken */
 #define KEEPALIVE_S  3600
 #define READS        64
-
-static void die(const char *why)
-{
-    fprintf(stderr, "mqtt_flood: %s\n", why);
-    exit(1);
-}
-
-static void tell(const char *text)
-{
-    puts(text);
-    fflush(stdout);
-}
 
 static double now_s(void)
 {

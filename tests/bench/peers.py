@@ -1,4 +1,4 @@
-"""The two servers side by side: the same file, certificate, protocol and cipher; and what they cost, from /proc."""
+"""The servers side by side: the same file, certificate, protocol and cipher; and what they cost, from /proc."""
 import contextlib
 import hashlib
 import http.client
@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 CORES = os.cpu_count()
 TICKS = os.sysconf("SC_CLK_TCK")
 FILE = pattern(1_500_000)
+SIDES = ("otad", "nginx")
 OPENSSL_CONF = """openssl_conf = main
 [main]
 ssl_conf = ssl
@@ -31,69 +32,64 @@ CipherString = ECDHE-ECDSA-AES128-GCM-SHA256
 """
 
 
-class Nginx:
-    """answer_bytes: of what /offer answers with."""
+class Peer:
+    """A server that was started: its root, port, the file's target. workers: processes below it when it is ready."""
+    workers = 0
 
-    def __init__(self, root, certs, sendfile="off", file=FILE, answer_bytes=64):
+    def __init__(self, root, file, command, **more):
         self.root, self.port = Path(root), free_ports(1)[0]
-        values = {"DIR": root, "PORT": self.port, "CORES": CORES, "SENDFILE": sendfile, "ANSWER": "x" * answer_bytes,
-                  "USER": "user root;" if os.getuid() == 0 else "",
-                  "CERT": certs / "server.pem", "KEY": certs / "server.key"}
-        text = (HERE / "nginx.conf").read_text()
-        for name, value in values.items():
-            text = text.replace(f"@{name}@", str(value))
-        (self.root / "nginx.conf").write_text(text)
         (self.root / "bench.bin").write_bytes(file)
-        self.process = subprocess.Popen(["nginx", "-p", root, "-c", f"{root}/nginx.conf", "-e", f"{root}/nginx.log"],
-                                        env={"PATH": os.environ["PATH"] + ":/usr/sbin"}, stdin=subprocess.DEVNULL)
-        self.target = "/bench.bin"
+        self.process = subprocess.Popen(list(map(str, command())), stdin=subprocess.DEVNULL, **more)
 
     def ready(self):
-        assert self.process.poll() is None, (self.root / "nginx.log").read_text()
+        assert self.process.poll() is None, f"{self.process.args[0]} ended with {self.process.returncode}"
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", self.port)).close()
-            return len(self.pids()) == CORES + 1
+            return len(self.pids()) == self.workers + 1
         return False
 
     def pids(self):
         return [self.process.pid] + [pid for pid, _ in descendants(self.process.pid)]
 
     def stop(self):
-        end(self.process, self.pids())
+        pids = self.pids()
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            for pid in reversed(pids):
+                os.kill(pid, signal.SIGKILL)
+            self.process.wait()
 
 
-class Node:
-    """A workshop's server of firmware in Express: one process."""
+class Nginx(Peer):
+    """answer_bytes: of what /offer answers with."""
+    target, workers = "/bench.bin", CORES
 
-    def __init__(self, root, certs):
-        self.port = free_ports(1)[0]
-        Path(root, "bench.bin").write_bytes(FILE)
-        self.process = subprocess.Popen(["node", BUILD / "bench" / "node" / "server.js", str(self.port), root,
-                                         certs / "server.pem", certs / "server.key"], stdin=subprocess.DEVNULL)
-        self.target = "/firmware/bench.bin"
+    def __init__(self, root, file, certs, sendfile="off", answer_bytes=64):
+        def command():
+            values = {"DIR": root, "PORT": self.port, "CORES": CORES, "SENDFILE": sendfile, "ANSWER": "x" * answer_bytes,
+                      "USER": "user root;" if os.getuid() == 0 else "",
+                      "CERT": certs / "server.pem", "KEY": certs / "server.key"}
+            text = (HERE / "nginx.conf").read_text()
+            for name, value in values.items():
+                text = text.replace(f"@{name}@", str(value))
+            (self.root / "nginx.conf").write_text(text)
+            return ["nginx", "-p", root, "-c", f"{root}/nginx.conf", "-e", f"{root}/nginx.log"]
+        super().__init__(root, file, command, env={"PATH": os.environ["PATH"] + ":/usr/sbin"})
 
     def ready(self):
-        assert self.process.poll() is None, "node ended"
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", self.port)).close()
-            return True
-        return False
-
-    def pids(self):
-        return [self.process.pid]
-
-    def stop(self):
-        end(self.process, self.pids())
+        assert self.process.poll() is None, (self.root / "nginx.log").read_text()
+        return super().ready()
 
 
-def end(process, pids):
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        for pid in reversed(pids):
-            os.kill(pid, signal.SIGKILL)
-        process.wait()
+class Node(Peer):
+    """A workshop's server of firmware in Express: one process."""
+    target = "/firmware/bench.bin"
+
+    def __init__(self, root, file, certs):
+        super().__init__(root, file, lambda: ["node", BUILD / "bench" / "node" / "server.js", self.port, root,
+                                              certs / "server.pem", certs / "server.key"])
 
 
 class Server:
@@ -146,10 +142,10 @@ class Stage(contextlib.ExitStack):
         return self.servers
 
     def start_nginx(self, sendfile="off", answer_bytes=64):
-        return self.start_peer("nginx", Nginx(self.folder(), self.otad.data / "certs", sendfile, self.file, answer_bytes))
+        return self.start_peer("nginx", Nginx(self.folder(), self.file, self.otad.data / "certs", sendfile, answer_bytes))
 
     def start_node(self):
-        return self.start_peer("node", Node(self.folder(), self.otad.data / "certs"))
+        return self.start_peer("node", Node(self.folder(), self.file, self.otad.data / "certs"))
 
     def start_peer(self, name, peer):
         self.callback(peer.stop)

@@ -5,9 +5,10 @@ import time
 from pathlib import Path
 
 from connections import settled_kb
-from handshakes import PROGRAM, SIDES
+from handshakes import PROGRAM
+from meter import Meter, share
 from mqtt_files import Talker
-from peers import CORES, FILE, Stage, cpu_s, machine_busy_s
+from peers import FILE, SIDES, Stage, cpu_s
 from rows import Row
 from turns import pairs
 
@@ -26,20 +27,17 @@ def slow_downloads(stage, server, path, count, seconds):
                      LIMIT_S)
     assert clients.hear() == "flowing"
     time.sleep(SETTLE_S)
-
-    def used_s():
-        return server.cpu_s(), cpu_s(clients.process.pid), machine_busy_s()
-    began = used_s()
+    meter = Meter(server=server.cpu_s, clients=lambda: cpu_s(clients.process.pid))
     assert clients.ask("begin") == "begun"
     time.sleep(seconds)
     kb = (server.pss_kb() - before_kb) / count
-    server_s, clients_s, busy_s = (now - then for now, then in zip(used_s(), began))
+    used = meter.used()
     told = json.loads(clients.ask("end").split("RESULT ", 1)[1])
     assert clients.process.wait(30) == 0
     took_s = told["us"] / 1e6
     return {"kb": kb, "share": told["slowest"] / told["median"], "rate": told["median"] / took_s / 1e3,
-            "cpu": server_s * 100 / took_s, "client": clients_s * 100 / took_s,
-            "others": max(0, busy_s - server_s - clients_s) * 100 / (took_s * CORES), "told": told}
+            "cpu": used["server"] * 100 / took_s, "client": used["clients"] * 100 / took_s,
+            "others": share(used["others"], took_s), "told": told}
 
 
 def run(quick):
