@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from files import pattern
@@ -187,9 +188,8 @@ class Stage(contextlib.ExitStack):
 
 
 def cpu_s(pid):
-    """Of all threads, those that ended too."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    """Of all threads, those that ended too, by the process's own clock: a short run uses less than a tick of /proc."""
+    return time.clock_gettime(~pid << 3 | 2)
 
 
 def pss_kb(pid):

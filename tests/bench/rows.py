@@ -12,19 +12,21 @@ def number(value):
 
 class Row:
     """goal: ("ratio", "difference" or "otad", comparison, limit), judged on the median. its: the peer's samples, empty where
-    there is none. compare: a ratio of the two would say something."""
+    there is none. compare: a ratio of the two would say something; it cannot where the peer's is nothing."""
 
     def __init__(self, name, unit, otad, its=(), goal=None, note=None, compare=True, peer="nginx"):
         self.name, self.unit, self.goal, self.note, self.peer = name, unit, goal, note, peer
         self.sides = {"otad": spread(otad)}
         if its:
             self.sides[peer] = spread(its)
-            if compare:
+            if compare and all(its):
                 self.sides["ratio"] = spread([mine / other for mine, other in zip(otad, its)])
                 self.sides["difference"] = spread([mine - other for mine, other in zip(otad, its)])
 
     def goal_met(self):
         side, comparison, limit = self.goal
+        if side not in self.sides:
+            return False
         value = self.sides[side]["median"]
         return {">=": value >= limit, "<=": value <= limit, "<": value < limit}[comparison]
 
