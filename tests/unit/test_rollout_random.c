@@ -264,6 +264,8 @@ static void jump(struct fate *f)
                                     HOUR,   HOUR,        26 * HOUR, -MINUTE};
     int64_t span = one_of(f, spans, ARRAY_SIZE(spans));
     f->w->now_ms += span;
+    if (span < 0)
+        f->offer_count = 0; /* a rate begins anew when the clock is put back: see pace_next_ms */
     for (unsigned i = 0; f->guesses && span < 0 && i < f->devices; i++)
         f->stirred[i] = true; /* by the clock some are back that nobody has heard */
     pass(f, 1 + roll(f, roll(f, 2) ? 2 : OUT_MAX));
