@@ -138,7 +138,7 @@ void sha256(const void *bytes, size_t len, unsigned char out[SHA256_BYTES])
 size_t hmac(enum hash hash, const void *key, size_t key_len, const void *bytes, size_t len,
             unsigned char out[HMAC_BYTES_MAX])
 {
-    size_t written;
+    size_t written = 0;
     pthread_once(&found.once, find_algorithms);
     EVP_MAC_CTX *ctx = EVP_MAC_CTX_dup(found.hmac[hash]);
     must(ctx && EVP_MAC_init(ctx, key, key_len, NULL) == 1 && EVP_MAC_update(ctx, bytes, len) == 1 &&
