@@ -1,4 +1,4 @@
-"""The servers side by side: the same file, certificate, protocol and cipher; and what they cost, from /proc."""
+"""The servers side by side: the same file, certificate, protocol and cipher; and what they cost, as the kernel counts it."""
 import contextlib
 import hashlib
 import http.client

@@ -12,7 +12,8 @@ def number(value):
 
 class Row:
     """goal: ("ratio", "difference" or "otad", comparison, limit), judged on the median. its: the peer's samples, empty where
-    there is none. compare: a ratio of the two would say something; it cannot where the peer's is nothing."""
+    there is none. compare: the two beside each other say something; a ratio does not, where
+    the peer's is nothing."""
 
     def __init__(self, name, unit, otad, its=(), goal=None, note=None, compare=True, peer="nginx"):
         self.name, self.unit, self.goal, self.note, self.peer = name, unit, goal, note, peer
@@ -21,6 +22,7 @@ class Row:
             self.sides[peer] = spread(its)
             if compare and all(its):
                 self.sides["ratio"] = spread([mine / other for mine, other in zip(otad, its)])
+            if compare:
                 self.sides["difference"] = spread([mine - other for mine, other in zip(otad, its)])
 
     def goal_met(self):
